@@ -68,6 +68,10 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9_-]{0,40}$",
         description="Beginning of the names of topic and queues, so that installations can share an account.",
     )
+    upload_events: bool = Field(
+        False,
+        description="Whether S3 reports files that clients sent, by an SQS queue, so that workers look less often.",
+    )
     aws_timeout: float = Field(5.0, gt=0, description="Longest time for one call to SNS or SQS, beside its poll.")
 
     s3_endpoint_url: str | None = Field(None, description="None means Amazon S3.")

@@ -38,6 +38,7 @@ from datasources.graph.followers import FollowerStore, copy_follows
 from datasources.graph.follows import FollowStore
 from datasources.graph.mutes import MuteStore
 from datasources.graph.viewer_relations import Relations
+from datasources.jobs.aws_setup import prepare_upload_events
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.opening import open_job_queue, prepare_job_queue
 from datasources.jobs.queue import JobQueue
@@ -215,6 +216,8 @@ async def prepare(settings: Settings) -> None:
         await ensure_indexes(client[settings.mongo_database])
     async with open_blobs(settings) as blobs:
         await blobs.ensure_buckets()
+        if settings.upload_events:
+            await blobs.report_incoming(await prepare_upload_events(settings))
     await prepare_job_queue(settings)
 
 

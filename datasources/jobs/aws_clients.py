@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BATCH = 10  # the most messages that one call of SNS or SQS takes or gives
 CALLS_AT_ONCE = 8
+UPLOADS = "uploads"  # in a worker's place: the events of the bucket to which clients send files
 MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException"}
 
 Item = TypeVar("Item")
@@ -91,16 +92,16 @@ class Addresses:
     def topic_name(self) -> str:
         return f"{self._prefix}jobs"
 
-    def queue_name(self, worker: str) -> str:
-        return f"{self._prefix}jobs-{worker}"
+    def queue_name(self, name: str) -> str:
+        return f"{self._prefix}{name}"
 
-    async def queue(self, worker: str) -> str:
-        """The address of a worker's queue. Raises JobQueueOutage."""
-        if worker not in self._urls:
+    async def queue(self, name: str) -> str:
+        """The address of the queue of a worker, or of `SET_ASIDE` or `UPLOADS`. Raises JobQueueOutage."""
+        if name not in self._urls:
             async with limited(self._seconds):
-                answer = await self._sqs.get_queue_url(QueueName=self.queue_name(worker))
-            self._urls[worker] = answer["QueueUrl"]
-        return self._urls[worker]
+                answer = await self._sqs.get_queue_url(QueueName=self.queue_name(name))
+            self._urls[name] = answer["QueueUrl"]
+        return self._urls[name]
 
     async def topic(self) -> str:
         """The ARN of the topic: in the account and region of the queues. Raises JobQueueOutage."""

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
-from datasources.jobs.aws_clients import BATCH, MISSING, Addresses, limited, open_clients
+from datasources.jobs.aws_clients import BATCH, MISSING, UPLOADS, Addresses, limited, open_clients
 from datasources.jobs.queue import MESSAGE_LEASE, SET_ASIDE, JobQueueOutage
 from datasources.jobs.sns_queue import WORKER, attributes
 from domain.jobs import WORKERS
@@ -31,6 +31,17 @@ async def prepare_queues(settings: Settings) -> None:
         topic = await setup.ensure_topic()
         subscribed = await setup.subscriptions(topic)
         await asyncio.gather(*(setup.ensure_worker(worker, topic, dead, subscribed) for worker in WORKERS))
+
+
+async def prepare_upload_events(settings: Settings) -> str:
+    """Makes the queue of the events of S3's incoming bucket, if it is missing; returns its ARN. Safe to repeat.
+
+    Raises JobQueueOutage.
+    """
+    async with open_clients(settings) as (sns, sqs):
+        rules = {"VisibilityTimeout": str(int(MESSAGE_LEASE)), "MessageRetentionPeriod": str(KEPT_SECONDS)}
+        source = f"arn:*:s3:::{settings.incoming_bucket}"
+        return await _Setup(sns, sqs, settings).ensure_queue(UPLOADS, rules, allowed=("s3.amazonaws.com", source))
 
 
 async def redrive_set_aside(settings: Settings) -> int:
@@ -102,16 +113,18 @@ class _Setup:
                     SubscriptionArn=subscription, AttributeName=name, AttributeValue=value
                 )
 
-    async def ensure_queue(self, worker: str, rules: dict[str, str], allowed: tuple[str, str] | None = None) -> str:
-        """Makes a queue unless it exists and sets its rules; returns its ARN. `allowed` is a service and its source."""
-        name = self._addresses.queue_name(worker)
+    async def ensure_queue(self, name: str, rules: dict[str, str], allowed: tuple[str, str] | None = None) -> str:
+        """Makes a queue unless it exists and sets its rules; returns its ARN.
+
+        `allowed` is a service that may send messages to it, and where these may come from within the account.
+        """
         try:
-            url = await self._addresses.queue(worker)
+            url = await self._addresses.queue(name)
         except JobQueueOutage as outage:
             if outage.code not in MISSING:
                 raise
             async with limited(self._seconds):
-                url = (await self._sqs.create_queue(QueueName=name))["QueueUrl"]
+                url = (await self._sqs.create_queue(QueueName=self._addresses.queue_name(name)))["QueueUrl"]
         async with limited(self._seconds):
             answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
             queue = answer["Attributes"]["QueueArn"]
@@ -126,6 +139,9 @@ def _policy(queue: str, service: str, source: str) -> str:
         "Principal": {"Service": service},
         "Action": "sqs:SendMessage",
         "Resource": queue,
-        "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        "Condition": {
+            "ArnLike": {"aws:SourceArn": source},
+            "StringEquals": {"aws:SourceAccount": queue.split(":")[4]},
+        },
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -28,6 +28,17 @@ NOT_ARRIVED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file
 _CANCELLED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="This upload was cancelled.")
 
 
+def new_key(upload_id: ObjectId) -> str:
+    """A new key for the file of an upload, which nobody can guess. `upload_of` reads it."""
+    return f"{secrets.token_urlsafe(16)}.{upload_id}"
+
+
+def upload_of(key: str) -> ObjectId | None:
+    """The upload whose file has this key; None for a key of another form."""
+    _, _, upload_id = key.rpartition(".")
+    return ObjectId(upload_id) if ObjectId.is_valid(upload_id) else None
+
+
 def upload_topic(upload_id: ObjectId) -> str:
     """The topic of one upload."""
     return f"upload:{upload_id}"
@@ -119,7 +130,8 @@ class UploadStore(BatchedReads[UploadRecord]):
             slots = await self.reservations.choose_slots(document["owner_id"], counts_at)
             if counts_at == document["created_at"]:  # the demo's are of other days
                 await self.reservations.check_pace(document["owner_id"])
-            document |= {"_id": clock.new_id(), "key": secrets.token_urlsafe(16), **slots}
+            upload_id = clock.new_id()
+            document |= {"_id": upload_id, "key": new_key(upload_id), **slots}
             try:
                 await self._uploads.insert_one(document)
             except DuplicateKeyError:
@@ -134,7 +146,7 @@ class UploadStore(BatchedReads[UploadRecord]):
             raise Refusal(UserErrorCode.UPLOAD_EXPIRED, message, field=["idempotencyKey"])
         upload = await self._uploads.find_one_and_update(
             {"_id": earlier["_id"], "key": earlier["key"], "coming_until": {"$lte": now}},
-            {"$set": {**coming, "key": secrets.token_urlsafe(16), "expires_at": now + self._ttl}},
+            {"$set": {**coming, "key": new_key(earlier["_id"]), "expires_at": now + self._ttl}},
             return_document=True,
         )
         if upload is None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from botocore.exceptions import ClientError
@@ -13,9 +13,10 @@ from datasources.s3.errors import error_code
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.literals import BucketLocationConstraintType
-    from types_aiobotocore_s3.type_defs import CORSRuleTypeDef, LifecycleRuleTypeDef
+    from types_aiobotocore_s3.type_defs import CORSRuleTypeDef, LifecycleRuleTypeDef, QueueConfigurationTypeDef
 
 _EXISTS = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+_REPORT = "photogram-uploads"
 _NOT_ALLOWED = {"AccessDenied", "NotImplemented", "MethodNotAllowed"}
 
 log = structlog.get_logger(__name__)
@@ -69,12 +70,23 @@ async def open_to_browsers(client: "S3Client", name: str, origins: Iterable[str]
         await client.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [rule]})
 
 
+async def report_new_objects(client: "S3Client", name: str, queue: str) -> None:
+    """Has the server send an event about each new object to a queue of SQS; rules that others have set stay."""
+    with _tolerating_refusal(name, "notification"):
+        rules = await client.get_bucket_notification_configuration(Bucket=name)
+        others = [rule for rule in rules.get("QueueConfigurations", []) if rule.get("Id") != _REPORT]
+        report: QueueConfigurationTypeDef = {"Id": _REPORT, "QueueArn": queue, "Events": ["s3:ObjectCreated:*"]}
+        changed: Any = {name: rule for name, rule in rules.items() if name != "ResponseMetadata"}
+        changed["QueueConfigurations"] = [*others, report]
+        await client.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration=changed)
+
+
 @contextmanager
 def _tolerating_refusal(bucket: str, rule: str) -> Iterator[None]:
     """Only logs it where only the bucket's owner may set rules, or the server has none."""
     try:
         yield
     except ClientError as error:
-        if error_code(error) not in _NOT_ALLOWED:
+        if error_code(error) not in _NOT_ALLOWED | _EXISTS:  # SeaweedFS takes an unknown rule for a new bucket
             raise
         log.warning("bucket_rule_not_set", bucket=bucket, rule=rule, code=error_code(error))

@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.mongo import clock
-from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers, open_to_readers
+from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers, open_to_readers, report_new_objects
 from datasources.s3.connections import PatientSession
 from datasources.s3.errors import ABSENT, BlobsNotDeleted, error_code
 from datasources.s3.keys import is_public, original_key, prefix
@@ -200,6 +200,11 @@ class Blobs:
                 await open_to_browsers(self._client, self._media, origins, ["GET", "HEAD"])
             if self._settings.s3_endpoint_url:
                 await open_to_readers(self._client, self._media, f"{Area.PUBLIC.value}/")
+
+    async def report_incoming(self, queue: str) -> None:
+        """Has S3 send an event about each upload to a queue of SQS, if it can. Safe to repeat."""
+        async with asyncio.timeout(self._time_limit):
+            await report_new_objects(self._client, self._incoming, queue)
 
     async def ping(self) -> None:
         """Raises, within two seconds, if S3 does not answer or the media bucket is not there."""

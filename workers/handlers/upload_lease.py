@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 from bson import ObjectId
@@ -19,28 +20,44 @@ from domain.records.uploads import UploadRecord
 
 log = structlog.get_logger(__name__)
 
-MIN_PAUSE = timedelta(seconds=2)  # before an upload whose bytes have not come is tried again, at first
-MAX_PAUSE = timedelta(seconds=15)
+
+class Pauses(NamedTuple):
+    """The pause before an upload whose bytes have not come is tried again: a part of its age, within bounds."""
+
+    part: float
+    least: timedelta
+    most: timedelta
+
+
+POLLING = Pauses(1 / 4, timedelta(seconds=2), timedelta(seconds=15))
+REPORTED = Pauses(1, timedelta(seconds=10), timedelta(seconds=60))  # S3 reports files; these are for lost events
 
 
 @contextlib.asynccontextmanager
 async def hold_upload(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
     """Renews the lease of a claimed upload while the block runs, and gives it back at the end.
 
-    What is pending for the upload is then due again soon. After a failure the pause is a quarter of the upload's age:
-    who waits for the upload waits at most a quarter longer.
+    What is pending for the upload is then due again soon, after a failure as `next_pause` says.
     """
     try:
         async with _renewed_lease(sources, upload.id):
             yield
     except BaseException:
         now = clock.now()
-        pause = min(max((now - upload.created_at) / 4, MIN_PAUSE), MAX_PAUSE)
-        if now < (lapses_at := upload.created_at + RESERVATION_HOLD):
-            pause = min(pause, lapses_at - now)
-        await sources.uploads.release(upload.id, now + pause)
+        pauses = REPORTED if sources.settings.upload_events else POLLING
+        await sources.uploads.release(upload.id, now + next_pause(upload, now, pauses))
         raise
     await sources.uploads.release(upload.id, clock.now() + FIRST_PAUSE)
+
+
+def next_pause(upload: UploadRecord, now: datetime, pauses: Pauses) -> timedelta:
+    """The pause until an upload is tried again. It ends when the quota lapses, and when it is too late for the file.
+
+    While workers look for files, it is a quarter of the upload's age: who waits for it waits at most a quarter longer.
+    """
+    pause = min(max((now - upload.created_at) * pauses.part, pauses.least), pauses.most)
+    ends = (upload.created_at + RESERVATION_HOLD, upload.last_arrival)
+    return min([pause, *(end - now for end in ends if now < end)])
 
 
 @contextlib.asynccontextmanager

@@ -27,6 +27,7 @@ from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.runtime.handler import Tools
 from workers.runtime.job_metrics import read_backlog
 from workers.runtime.outbox_relay import keep_relaying
+from workers.runtime.upload_watch import watch_uploads
 from workers.runtime.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,8 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
         for name in names or (known if settings.metrics_port else known[:-1]):
             log.info("worker.start", worker=name)
             group.create_task(_serve(name, sources, stopping), name=name)
+            if name == "media" and settings.upload_events:
+                group.create_task(watch_uploads(sources, stopping), name="upload events")
         await stopping.wait()
         watching.cancel()
     log.info("worker.stopped", workers=list(names or known))
