@@ -130,9 +130,9 @@ def worker(
         raise StartError(str(error)) from error
 
 
-@app.command(short_help="Make the missing indexes and buckets.")
+@app.command(short_help="Make the missing collections, indexes, buckets and queues.")
 def prepare(context: typer.Context) -> None:
-    """Make the indexes and buckets that are missing. Safe to repeat; production needs it before its first start."""
+    """Make the indexes, buckets and queues that are missing. Safe to repeat; production needs it before it starts."""
     from datasources.sources import prepare as prepare_sources  # noqa: PLC0415
 
     asyncio.run(prepare_sources(context.obj.settings()))
