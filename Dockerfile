@@ -22,6 +22,10 @@ RUN [ -z "$DEMO" ] || (awk '/^[^ #]/ { on = /^(httpx2|httpcore2|truststore)==/ }
 ARG HEIC=
 RUN [ -z "$HEIC" ] || (awk '/^[^ #]/ { on = /^pillow-heif==/ } on' requirements-dev.lock > heic.lock \
     && pip install --no-deps --require-hashes -r heic.lock)
+# --build-arg TRACING=1 adds OpenTelemetry, for traces (docs/operations.md).
+ARG TRACING=
+RUN [ -z "$TRACING" ] || (awk '/^[^ #]/ { on = /^(opentelemetry-|googleapis-common-protos==|protobuf==|requests==|charset-normalizer==|certifi==|urllib3==|idna==)/ } on' requirements-dev.lock > tracing.lock \
+    && pip install --no-deps --require-hashes -r tracing.lock)
 COPY . .
 RUN /opt/builder/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
     && pip install --no-deps --no-index /wheels/*.whl

@@ -168,6 +168,12 @@ def test_each_alert_is_tested_firing_and_silent() -> None:
     assert {name for name, fires in checks if not fires} == alerts
 
 
+def test_each_alert_has_a_row_that_says_what_to_do() -> None:
+    rows = re.findall(r"^\| ((?:Photogram\w+(?:, )?)+) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    alerts = re.findall(r"- alert: (\w+)", (FOLDER / "alerts.yml").read_text())
+    assert sorted(name for row in rows for name in row.split(", ")) == sorted(alerts)
+
+
 @pytest.fixture
 def prometheus(watched: Watched, tmp_path: Path) -> Iterator[str]:
     """The address of a Prometheus with the shipped configuration, but for its targets and intervals."""

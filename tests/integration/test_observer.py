@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 
 from bson import ObjectId
@@ -93,22 +93,21 @@ async def test_without_the_queues_server_the_rest_is_observed(own: World) -> Non
 
 
 async def test_one_of_two_observes_and_the_other_follows(own: World, other: World) -> None:
-    async with observing(other, interval=0.3) as second:
+    def observes(observer: Observer) -> Callable[[], Awaitable[bool]]:
+        async def does() -> bool:
+            return bool(values(observer._read()))
+
+        return does
+
+    async with contextlib.AsyncExitStack() as stack:
         async with observing(own) as first:
-
-            async def either() -> list[bool]:
-                seen = [bool(values(each._read())) for each in (first, second)]
-                return seen if any(seen) else []
-
-            await eventually(either)
-            for _ in range(10):
-                assert sum(await either()) == 1
+            await eventually(observes(first))
+            second = await stack.enter_async_context(observing(other))
+            for _ in range(20):
+                assert await observes(first)()
+                assert not await observes(second)()
                 await asyncio.sleep(0.05)
-
-        async def second_observes() -> bool:
-            return bool(values(second._read()))
-
-        await eventually(second_observes)
+        await eventually(observes(second))
 
 
 async def test_a_lease_ends_by_itself(own: World) -> None:

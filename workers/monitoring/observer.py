@@ -29,7 +29,7 @@ from workers.monitoring.observations import OBSERVATIONS
 log = structlog.get_logger(__name__)
 
 OBSERVER = "observer"
-LEASED_INTERVALS = 3  # without a renewal, after which another process observes
+LEASED_INTERVALS, LEASED_SECONDS = 3, 15.0  # without a renewal; after the longer of both another process observes
 DRIFT_SAMPLE = 1_000  # things of each kind that a check of the records looks at
 DRIFT_PAUSE = 0.1  # seconds of rest after each 200 of them
 RETRY_SECONDS = 60.0  # until a check that failed begins again
@@ -41,7 +41,8 @@ class Observer:
 
     def __init__(self, sources: Sources, *, interval: float, drift_interval: float) -> None:
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._lease = Lease(sources.database, "observer", holder, timedelta(seconds=interval * LEASED_INTERVALS))
+        life = timedelta(seconds=max(LEASED_SECONDS, interval * LEASED_INTERVALS))
+        self._lease = Lease(sources.database, OBSERVER, holder, life)
         self._sources = sources
         self._interval = interval
         self._drift_interval = drift_interval
