@@ -132,7 +132,7 @@ class Settings(BaseSettings):
         2, ge=0, description="The use of an operation at which it is compiled; 0 for never: graphql-core executes it."
     )
     kept_objects: int = Field(
-        20_000, ge=0, description="Posts, people and so on that an API process keeps as it answered them; 0 for none."
+        10_000, ge=0, description="Posts, people and so on that an API process keeps as it answered them; 0 for none."
     )
     operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
     compression: bool = Field(True, description="Whether to compress answers over 1 kB; false leaves it to a balancer.")

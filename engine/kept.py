@@ -45,9 +45,10 @@ class KeptObjects:
 
 
 class Kept:
-    """The objects of one position by their identity, each with what is kept of it.
+    """The objects of one position by their identity, each with what is kept of it: False if it cannot be kept.
 
-    That is None at first, and False if it cannot be kept.
+    An object that was met once has an entry without it, which does not keep it alive. If another takes its place in
+    memory, that one is kept a little early.
     """
 
     __slots__ = ("__weakref__", "_all", "_position", "entries")
@@ -60,11 +61,14 @@ class Kept:
     def meet(self, value: Any, complete: Callable[[Position, Any], dict[str, Any] | None]) -> None:
         """Notes that an object is completed in full; the second time, keeps what `complete` makes of it."""
         entry = self.entries.get(id(value))
-        if entry is None or entry[0] is not value:
+        if entry is None:
             self._all.count()
-            self.entries[id(value)] = (value, None)
-        elif entry[1] is None:
+            self.entries[id(value)] = _MET_ONCE
+        elif entry is _MET_ONCE:
             self.entries[id(value)] = (value, complete(self._position, value) or False)
+
+
+_MET_ONCE = (object(), None)
 
 
 def keep(objects: KeptObjects, fields: Iterable[Field]) -> None:

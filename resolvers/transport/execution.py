@@ -39,7 +39,7 @@ class OperationExecutor:
         admission: Admission | None = None,
         introspection: bool = True,
         compile_at: int = 2,
-        kept_objects: int = 20_000,
+        kept_objects: int = 10_000,
     ) -> None:
         self.hooks = hooks
         self._admission = admission or Admission()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -203,6 +204,20 @@ def test_it_is_bounded(count: int) -> None:
     (position,) = [each for each in variant.positions if each.kept is not None]
     assert 0 < len(position.kept.entries) <= 5
     assert (posts[0].reads["tags"] < 5) == (count <= 5)
+
+
+def test_an_object_that_is_met_once_is_not_kept_alive() -> None:
+    world = World(Thing(number=1, title="a", tags=[]))
+    execute = executing(world, "{ posts { id title tags } }")
+    execute()
+    (post,) = world.posts
+    left = weakref.ref(post)
+    world.posts = ()
+    del post
+    assert left() is None
+    world.posts = (Thing(number=2, title="b", tags=[]),)
+    for _ in range(3):
+        assert execute().data["posts"][0]["id"] == "Post:2", "also where the other was in memory"
 
 
 def test_random_operations_over_lasting_data_have_equal_answers(seed: int) -> None:
