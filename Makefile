@@ -29,7 +29,7 @@ test-sqs: $(MADE) ## Run the end-to-end tests, and those about jobs, with SNS an
 	@PHOTOGRAM_JOB_QUEUE=sns-sqs exec $(RUN)/python -m pytest -n auto --maxprocesses=4 --dist worksteal $(SQS_TESTS) $(ARGS)
 
 test-cluster: $(MADE) ## Run the end-to-end tests, and the tests that kill servers, on a cluster; takes some minutes.
-	@exec $(RUN)/python -m pytest --cluster --full-size tests/e2e tests/faults/test_killed_cluster.py $(ARGS)
+	@exec $(RUN)/python -m pytest --cluster --full-size tests/faults/test_killed_cluster.py tests/integration/test_supervisor.py tests/e2e $(ARGS)
 
 test-engine: $(MADE) ## Compare the compiled engine with graphql-core in 50,000 random cases; takes some minutes.
 	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest tests/engine tests/integration/test_engine_equality.py $(ARGS)

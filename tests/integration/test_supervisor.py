@@ -147,6 +147,26 @@ def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_pat
         assert not (tmp_path / "connection.env").exists()
 
 
+def test_killed_servers_of_a_cluster_come_back_and_the_api_stays_ready(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    if not pytestconfig.getoption("--cluster"):
+        pytest.skip("make test-cluster runs it")
+    with running(tmp_path, command=[*RUN, "--cluster", "--api-processes", "1"]) as run:
+        endpoint = run.await_line(r"GraphQL endpoint +(http://127\.0\.0\.1:\d+/graphql)")[1]
+        commands = {child: " ".join(child.cmdline()) for child in run.family()}
+        for words in (("mongod", "mongo1"), ("valkey-server", "[cluster]")):
+            next(child for child, command in commands.items() if all(word in command for word in words)).kill()
+        for _ in range(2):
+            run.await_line(r"(MongoDB|Valkey) \d was started again")
+        await_true(lambda: is_ready(endpoint))
+        family = run.family()
+        run.popen.send_signal(signal.SIGTERM)
+        run.await_line("Stopped")
+        assert run.popen.wait(timeout=PATIENCE) == 0
+        await_gone(family)
+
+
 def test_a_command_finds_the_running_stack_unless_the_settings_name_another(tmp_path: Path) -> None:
     away = {"PHOTOGRAM_MONGO_TIMEOUT": "0.2"}
     with running(tmp_path) as run:
