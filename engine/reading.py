@@ -52,7 +52,7 @@ def _attempts(names: Names, fields: list[Field], source: str, getter: str | None
     lines = []
     for field in fields:
         a = f"a{field.number}"
-        lines += ["try:", f"    {a} = {read_expression(names, field, field.plan, source, getter)}"]
+        lines.append(f"try: {a} = {read_expression(names, field, field.plan, source, getter)}")  # free on one line
         if is_default(field) and getter is None:  # to a default resolver, an attribute that is not there is null
             lines += ["except AttributeError:", f"    {a} = None"]
         lines += ["except Exception as e:", f"    {a} = e"]
