@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from bson import ObjectId
 
@@ -109,35 +110,48 @@ async def _finds(sources: Sources) -> int:
 
 
 async def _told(sources: Sources, api: ApiProcess, sockets: int, _seconds: float) -> Table:
-    """One notification to all sockets of one viewer."""
+    """One event to all sockets of one viewer: a like. One to a socket each of many viewers: a mention of all."""
     told = min(sockets, TOLD)
-    viewer_id, *actors = await users(sources, 1 + ROUNDS)
-    (post_id,) = await posts(sources, [viewer_id])
-    token = (await sources.sessions.open(viewer_id, None, clock.now()))[1].access_token
+    author_id, *actors = await users(sources, 1 + ROUNDS)
+    everybody = await users(sources, told)
+    (post_id,) = await posts(sources, [author_id])
     columns = ["event", "CPU us a socket", "least", "bytes", "s until all"]
-    table, count = Table(f"One like to {told:,} sockets of its post's author", columns), 0
-    for name, document in (("a number", NUMBER), ("a notification", SHOWN)):
-        clients = await _subscribe_all(api, [token] * told, document)
-        await eventually(partial(_have_all, clients, count), seconds=120)
-        spent, took = [], []
-        for actor_id in actors:
-            cpu, began, count = api.cpu, time.perf_counter(), count + 1
-            notice = _notice(viewer_id, actor_id, post_id, None, f"{name}:{actor_id}")
-            async with sources.notifications.changing([viewer_id]):
-                await in_transaction(sources.client, partial(_write, sources, notice))
+    table = Table(f"One event to {told:,} sockets", columns)
+    for whose, viewers in (("of one account", [author_id]), ("of as many accounts", everybody)):
+        logins = [await sources.sessions.open(viewer_id, None, clock.now()) for viewer_id in viewers]
+        tokens = [login.access_token for _, login in logins] * (told // len(viewers))
+        count = 0
+        for name, document in (("a number", NUMBER), ("a notification", SHOWN)):
+            clients = await _subscribe_all(api, tokens, document)
             await eventually(partial(_have_all, clients, count), seconds=120)
-            took.append(max(client.came_at for client in clients) - began)
-            await asyncio.sleep(0.5)
-            spent.append((api.cpu - cpu) / told * 1e6)
-        cells = [f"{median(spent[1:]):.0f}", f"{min(spent[1:]):.0f}", str(clients[0].largest_event)]
-        table.rows.append([name, *cells, f"{median(took[1:]):.2f}"])
-        for client in clients:
-            client.transport.abort()
+            spent, took = [], []
+            for actor_id in actors:
+                cpu, began, count = api.cpu, time.perf_counter(), count + 1
+                await _notify(sources, viewers, actor_id, post_id, f"{name}:{actor_id}")
+                await eventually(partial(_have_all, clients, count), seconds=120)
+                took.append(max(client.came_at for client in clients) - began)
+                await asyncio.sleep(0.5)
+                spent.append((api.cpu - cpu) / told * 1e6)
+            cells = [f"{median(spent[1:]):.0f}", f"{min(spent[1:]):.0f}", str(clients[0].largest_event)]
+            table.rows.append([f"{name}, {whose}", *cells, f"{median(took[1:]):.2f}"])
+            for client in clients:
+                client.transport.abort()
     return table
 
 
-async def _write(sources: Sources, notice: Notice, session: Session) -> None:
-    await sources.notifications.write([notice], clock.now(), session)
+async def _notify(
+    sources: Sources, viewers: Sequence[ObjectId], actor_id: ObjectId, post_id: ObjectId, key: str
+) -> None:
+    """Writes and announces a notification of each viewer, of a like if there is one viewer, else of a mention."""
+    notices = [_notice(viewer_id, actor_id, post_id, None, key) for viewer_id in viewers]
+    if len(viewers) > 1:
+        notices = [msgspec.structs.replace(notice, kind=NotificationKind.MENTIONED) for notice in notices]
+
+    async def write(session: Session) -> None:
+        await sources.notifications.write(notices, clock.now(), session)
+
+    async with sources.notifications.changing(viewers):
+        await in_transaction(sources.client, write)
 
 
 async def _have_all(clients: Sequence[Client], count: int) -> bool:

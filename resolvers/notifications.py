@@ -1,6 +1,6 @@
 """Notifications: the list, marking it as seen or read, and the subscription."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,7 +11,6 @@ from domain.errors import BadInput, NotFound
 from domain.ids import expect_id
 from domain.limits import NODES_MAX
 from domain.paging import PageRequest
-from domain.records.notifications import NotificationRecord
 from resolvers.root_fields import mutation, query, subscription
 from resolvers.transport.audiences import Reader
 from schema.connection import ConnectionData, visible_page
@@ -89,18 +88,12 @@ async def notification_added(
         while True:
             listener.clear()
             changed = await sources.notifications.changed_after(viewer_id, reader.position, BATCH)
-            for notification, shown in zip(changed, await _visible(info, changed), strict=True):
+            for notification in changed:
                 reader.position = notification.seq
-                yield NotificationEvent(seq=notification.seq, notification=shown)
-            if len(changed) < BATCH:
+                yield NotificationEvent(seq=notification.seq, changed=notification)
+            has_all = len(changed) < BATCH
+            del changed  # an idle subscription keeps nothing of what it sent
+            if has_all:
                 # No notification may have the last numbers any more.
                 listener.seen = reader.position = max(reader.position, replayable.newest)
                 await reader.wait(listener.wait)
-
-
-async def _visible(info: Info, changed: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:
-    """What of these the viewer may see now. Keeps nothing loaded while the subscription waits."""
-    try:
-        return await info.context.loaders.visible_notifications(changed) if changed else ()
-    finally:
-        info.context.clear_loaders()

@@ -11,7 +11,7 @@ from schema.comment import Comment
 from schema.connection import Connection
 from schema.context import Info
 from schema.enums import FollowState, NotificationKind
-from schema.fields import computed, loaded, loaded_list, plain, shown
+from schema.fields import computed, loaded, loaded_list, plain
 from schema.node import Node, presents
 from schema.post import Post
 from schema.user import User
@@ -95,10 +95,17 @@ class NotificationGap:
 
 @strawberry.type(description="A new or changed notification, or the news that some cannot be replayed.")
 class NotificationEvent:
+    """Presents a change in the viewer's log: whether they may see it is decided when the event is executed."""
+
+    changed: strawberry.Private[NotificationRecord | None] = None
     seq: int = plain("Its number; resume with the last one received.")
-    notification: NotificationRecord | None = shown(
-        Notification, "The notification; null when it was taken back, or in a gap."
-    )
     gap: NotificationGap | None = plain(
         "Set when `after` is older than what is kept, or ahead of the log: start again from here.", default=None
     )
+
+    @computed(Notification | None, "The notification; null when it was taken back, or in a gap.")
+    async def notification(self, info: Info) -> NotificationRecord | None:
+        if self.changed is None:
+            return None
+        (visible,) = await info.context.loaders.visible_notifications([self.changed])
+        return visible

@@ -6,15 +6,16 @@ tombstone for a while (`docs/design/notifications.md`).
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from weakref import WeakValueDictionary
 
 import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources.concurrency.tasks import run_all
 from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedReads, MongoBatcher
 from datasources.mongo.client import Database, Document, Session
@@ -30,8 +31,11 @@ from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord, follow_group_keys
 
 Key = tuple[ObjectId, str]  # recipient and group
+LogRead = tuple[ObjectId, int, int]  # a recipient, the last number read, and a limit
 UNSEEN_BATCH, MAX_UNSEEN_READ = 100, 1_000
-MAX_LOG_READS = 1_000  # callers that share a read of one recipient's log
+MAX_LOG_READS = 1_000  # callers that share reads of logs
+MAX_LOGS, MAX_LOG_ROWS = 50, 200  # recipients whose logs are read by one operation, and what it reads at most
+LOG_READS_AT_ONCE = 8
 
 
 def notifications_topic(user_id: ObjectId) -> str:
@@ -79,9 +83,7 @@ class NotificationStore(BatchedReads[NotificationRecord]):
         self._news = news
         news.set_check("notifications", self._inboxes.last_seqs)
         self._locks: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
-        self._log_reads: WeakValueDictionary[ObjectId, MongoBatcher[tuple[int, int], list[NotificationRecord]]] = (
-            WeakValueDictionary()
-        )
+        self._log_reads: MongoBatcher[LogRead, list[NotificationRecord]] = MongoBatcher(self._read_logs, MAX_LOG_READS)
 
     @contextlib.asynccontextmanager
     async def changing(self, recipient_ids: Collection[ObjectId]) -> AsyncIterator[None]:
@@ -148,23 +150,39 @@ class NotificationStore(BatchedReads[NotificationRecord]):
     async def changed_after(self, recipient_id: ObjectId, seq: int, limit: int) -> list[NotificationRecord]:
         """Up to `limit` notifications that changed after `seq`, withdrawn ones too, in the order of the numbers.
 
-        Simultaneous callers share one operation, which begins after each has called: a recipient's sockets are woken
-        together.
+        Simultaneous callers share operations, which begin after each has called: one for those of one recipient, who
+        are woken together, and one for up to `MAX_LOGS` recipients who have few.
         """
-        reads = self._log_reads.get(recipient_id)
-        if reads is None:
-            reads = self._log_reads[recipient_id] = MongoBatcher(partial(self._read_log, recipient_id), MAX_LOG_READS)
-        return await reads.submit((seq, limit), self._limit)
+        return await self._log_reads.submit((recipient_id, seq, limit), self._limit)
 
-    async def _read_log(
-        self, recipient_id: ObjectId, asked: Sequence[tuple[int, int]]
-    ) -> list[list[NotificationRecord]]:
-        found = {}
-        for seq, limit in set(asked):
-            query = {"recipient_id": recipient_id, "seq": {"$gt": seq}}
-            rows = await self._notifications.find(query, sort=[("seq", 1)], limit=limit).to_list()
-            found[seq, limit] = [_shown(row) for row in rows]
+    async def _read_logs(self, asked: Sequence[LogRead]) -> list[list[NotificationRecord]]:
+        distinct = list(dict.fromkeys(asked))
+        groups = [distinct[start : start + MAX_LOGS] for start in range(0, len(distinct), MAX_LOGS)]
+        found = dict[LogRead, list[NotificationRecord]]()
+        for some in await run_all(LOG_READS_AT_ONCE, self._read_some_logs, groups):
+            found |= some
         return [found[each] for each in asked]
+
+    async def _read_some_logs(self, asked: Sequence[LogRead]) -> dict[LogRead, list[NotificationRecord]]:
+        """One operation, unless there is much: then one more for each."""
+        if len(asked) > 1:
+            either = [{"recipient_id": recipient_id, "seq": {"$gt": seq}} for recipient_id, seq, _ in asked]
+            rows = await self._notifications.find({"$or": either}, limit=MAX_LOG_ROWS).to_list()
+            if len(rows) < MAX_LOG_ROWS:
+                records = sorted(map(_shown, rows), key=lambda record: record.seq)
+                of_recipient = defaultdict[ObjectId, list[NotificationRecord]](list)
+                for record in records:
+                    of_recipient[record.recipient_id].append(record)
+                return {
+                    (recipient_id, seq, limit): [each for each in of_recipient[recipient_id] if each.seq > seq][:limit]
+                    for recipient_id, seq, limit in asked
+                }
+        return {each: await self._read_log(*each) for each in asked}
+
+    async def _read_log(self, recipient_id: ObjectId, seq: int, limit: int) -> list[NotificationRecord]:
+        query = {"recipient_id": recipient_id, "seq": {"$gt": seq}}
+        rows = await self._notifications.find(query, sort=[("seq", 1)], limit=limit).to_list()
+        return [_shown(row) for row in rows]
 
     async def range_of(self, recipient_id: ObjectId) -> SeqRange:
         """The numbers in a recipient's log; two operations."""

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 import strawberry
 from graphql import ExecutionResult, OperationType
+from graphql.execution import Executor
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.admission import Admission, Client, Clients, Place
@@ -161,23 +163,30 @@ class OperationExecutor:
         if isinstance(started, ExecutionResult):
             raise Rejected(self._answer(started, operation, request_id).payload["errors"])
         executor, source = started
-        del started, context  # a subscription is idle for hours
+        del started, context  # and below: what an idle subscription would keep for hours
         async with aclosing(source):
             try:
                 async for event in source:
                     async with self._admission.admitted(client, operation.cost, patient=True):
-                        own_context = self.hooks.make_context(identity, request_id, address)
-                        async with asyncio.timeout(self.operation_timeout):
-                            executing = self._schema.execute_event(operation, executor, event, own_context)
-                            result = executing if isinstance(executing, ExecutionResult) else await executing
+                        context = self.hooks.make_context(identity, request_id, address)
+                        result = await self._execute_event(operation, executor, event, context)
                     answer = self._answer(result, operation, request_id)
+                    del event, context, result
                     if reader is None or not await reader.send(answer):
                         yield answer
+                    del answer
             except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
                 raise self._rejection(error, operation, request_id) from None
             finally:
                 if reader is not None:
                     reader.stop()
+
+    async def _execute_event(
+        self, operation: Operation, executor: Executor[Any] | None, event: object, context: object
+    ) -> ExecutionResult:
+        async with asyncio.timeout(self.operation_timeout):
+            executing = self._schema.execute_event(operation, executor, event, context)
+            return executing if isinstance(executing, ExecutionResult) else await executing
 
     def _answer(self, result: ExecutionResult, operation: Operation, request_id: str) -> Answer:
         if not result.errors:

@@ -1,10 +1,12 @@
-"""A recipient's sockets, which are woken together, share one read of the log, and none misses a notification."""
+"""Sockets that are woken together share reads of the log, and none misses a notification."""
 
 import asyncio
 
+import pytest
 from bson import ObjectId
 
 from datasources.mongo.transactions import in_transaction
+from datasources.notifications import notification_log
 from datasources.notifications.notification_log import Notice
 from domain.records.notifications import NotificationKind
 from tests.support.factories import World, now
@@ -35,7 +37,7 @@ async def seqs_after(world: World, recipient_id: ObjectId, seq: int) -> list[int
     return [record.seq for record in await world.sources.notifications.changed_after(recipient_id, seq, 10)]
 
 
-async def test_sockets_that_have_read_as_much_share_one_operation(counted: World, operations: OperationCounter) -> None:
+async def test_sockets_woken_together_share_one_operation(counted: World, operations: OperationCounter) -> None:
     ana, ben = ObjectId(), ObjectId()
     for _ in range(3):
         await notify(counted, ana, ben)
@@ -46,7 +48,24 @@ async def test_sockets_that_have_read_as_much_share_one_operation(counted: World
         seqs_after(counted, ana, 0),
     )
     assert (of_ana, of_ben, behind) == ([[3]] * SOCKETS, [[3]] * SOCKETS, [1, 2, 3])
-    assert operations.counts[READ] == 3
+    assert operations.counts[READ] == 1
+
+
+async def test_logs_with_much_to_read_are_read_each_alone_up_to_its_limit(
+    counted: World, operations: OperationCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notification_log, "MAX_LOG_ROWS", 13)
+    ana, ben, cleo = ObjectId(), ObjectId(), ObjectId()
+    for _ in range(12):
+        await notify(counted, ana, ben)
+    await notify(counted, cleo)
+    operations.counts.clear()
+    read = await asyncio.gather(*(seqs_after(counted, reader, 0) for reader in (ana, ben, cleo)))
+    assert read == [list(range(1, 11)), list(range(1, 11)), [1]]
+    assert operations.counts[READ] == 4
+    positions = {ana: 10, ben: 2, cleo: 0}
+    read = await asyncio.gather(*(seqs_after(counted, reader, seq) for reader, seq in positions.items()))
+    assert read == [[11, 12], list(range(3, 13)), [1]]
 
 
 async def test_a_socket_that_is_woken_while_another_reads_gets_what_was_written_meanwhile(
