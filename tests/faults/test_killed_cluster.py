@@ -60,8 +60,9 @@ async def test_a_killed_primary_loses_nothing_acknowledged_and_another_takes_its
     settings: Settings, members: MongoSet, tmp_path: Path, rng: Random, full_size: bool, record_property: Record
 ) -> None:
     on_set = settings.model_copy(update={"mongo_url": members.url})
-    async with opened(on_set) as world:
-        posts, actions = await likes_and_comments(world, 4_760 if full_size else 500, rng)  # and a twentieth comments
+    # Indexes are made on all members, which takes a busy machine longer than an operation may.
+    async with opened(on_set.model_copy(update={"mongo_timeout": 60.0})) as world:
+        posts, actions = await likes_and_comments(world, 4_800 if full_size else 500, rng)
         progress = Progress()
 
         async def kill_primary() -> None:
