@@ -14,6 +14,7 @@ from pymongo.monitoring import CommandListener
 
 from config import Settings
 from datasources.accounts.cached_users import UserCache, user_cache
+from datasources.accounts.claims import copy_claims
 from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
@@ -47,7 +48,7 @@ from datasources.media.images import ImageStore
 from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, is_mongo_outage, open_mongo
-from datasources.mongo.indexes import ensure_indexes, expect_indexes
+from datasources.mongo.indexes import ensure_indexes, expect_indexes, refuse_old_form
 from datasources.mongo.watchdog import Watchdog
 from datasources.notifications.notification_log import NotificationStore
 from datasources.posts.cached_comments import CommentCache, comment_cache
@@ -212,8 +213,11 @@ async def _measure_time(client: Client) -> None:
 async def prepare(settings: Settings) -> None:
     """Makes the collections, indexes, buckets and queues that are missing. Safe to repeat and side by side."""
     async with open_mongo(settings) as client:
-        await copy_follows(client[settings.mongo_database])
-        await ensure_indexes(client[settings.mongo_database])
+        database = client[settings.mongo_database]
+        await refuse_old_form(database)
+        await copy_claims(database)
+        await copy_follows(database)
+        await ensure_indexes(database)
     async with open_blobs(settings) as blobs:
         await blobs.ensure_buckets()
         if settings.upload_events:

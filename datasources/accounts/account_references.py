@@ -1,6 +1,7 @@
 """All places where an account's id may stand: its deletion empties them, and its final check looks through them.
 
-An index finds every place. Not listed are: who follows in `followers`, which is gone before the
+An index finds every place. Not listed are: `claims`, which are freed by the
+deletion itself; who follows in `followers`, which is gone before the
 follow is; an author among other users' interests, which are computed again from acts
 that are gone, and which `gc` looks through; entries and fan-outs of its posts, which are removed with posts and
 follows; and `failures`, which are deleted at the very end.

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.cached_users import UserCache
+from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
@@ -17,9 +17,10 @@ from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import increment
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.transactions import in_transaction
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
-from domain.jobs import Fact, Task
+from domain.jobs import Fact, Job, Task
 from domain.records.images import ImageRecord
 from domain.records.record import Stored
 from domain.records.users import UserRecord, UserState
@@ -54,6 +55,8 @@ class UserStore(BatchedReads[UserRecord]):
         super().__init__(database["users"], UserRecord, projection=_PUBLIC)
         self._users: Readable = database["users"]
         self._writes = InvalidatingWrites(database["users"], cache.invalidate)
+        self._claims = ClaimStore(database)
+        self._client = database.client
         self._job_queue = job_queue
         self._ids_by_handle: dict[str, ObjectId] = {}
 
@@ -69,8 +72,9 @@ class UserStore(BatchedReads[UserRecord]):
         idempotency: Idempotency | None = None,
         **profile: Any,
     ) -> UserRecord:
-        """Creates an account, in one write. Raises Refusal if the handle or the address, in any case, is taken.
+        """Creates an account and its claims. Raises Refusal if the handle or the address, in any case, is taken.
 
+        Atomic.
         With `idempotency`, `find_registered` finds it, and another use of the key is refused (IDEMPOTENCY_KEY_REUSED).
         """
         document: Document = {
@@ -86,14 +90,18 @@ class UserStore(BatchedReads[UserRecord]):
             **(idempotency.fields() if idempotency else {}),
             **profile,
         }
+
+        async def apply(session: Session) -> None:
+            await self._claims.make(document, session)
+            async with self._writes.invalidating([document["_id"]], session) as users:
+                await users.insert_one(document, session=session)
+
         try:
-            async with self._writes.invalidating([document["_id"]]) as users:
-                await users.insert_one(document)
-        except DuplicateKeyError as error:
-            taken = (error.details or {}).get("keyPattern", {})
-            if "idempotency_key" in taken:
+            await in_transaction(self._client, apply)
+        except ClaimTaken as taken:
+            if taken.claimed is Claimed.REGISTRATION:
                 raise key_reused() from None
-            if "username_key" in taken:
+            if taken.claimed is Claimed.USERNAME:
                 message = "Another account has this user name."
                 raise Refusal(UserErrorCode.USERNAME_TAKEN, message, field=["username"]) from None
             message = "Another account has this address."
@@ -107,10 +115,11 @@ class UserStore(BatchedReads[UserRecord]):
         """
         if idempotency is None:
             return None
-        user = await self._users.find_one({"idempotency_key": idempotency.key})
-        if user is None:
+        claims = await self._claims.find(Claimed.REGISTRATION, [idempotency.key])
+        if not claims:
             return None
-        if user["state"] != UserState.ACTIVE.value:
+        user = await self._users.find_one({"_id": claims[idempotency.key], "state": UserState.ACTIVE.value})
+        if user is None:
             raise result_deleted()
         if user["idempotency_digest"] != idempotency.digest:
             raise key_reused()
@@ -118,8 +127,8 @@ class UserStore(BatchedReads[UserRecord]):
 
     async def credentials(self, login: str) -> Credentials | None:
         """What to check a password against, by handle or address in any case; None if there is no such account."""
-        field = "email_key" if "@" in login else "username_key"
-        query = {field: login.lower(), "state": UserState.ACTIVE.value}
+        claimed = Claimed.EMAIL if "@" in login else Claimed.USERNAME
+        query = {"_id": await self._holder(claimed, login), "state": UserState.ACTIVE.value}
         user = await self._users.find_one(query, projection={"password_hash": 1})
         return None if user is None else Credentials(user["_id"], user["password_hash"])
 
@@ -132,7 +141,8 @@ class UserStore(BatchedReads[UserRecord]):
     async def by_username(self, username: str) -> UserRecord | None:
         """The account with this handle, in any case, also with an `@` or spaces around it."""
         key = typed_handle(username).lower()
-        user = readable(UserRecord, await self._users.find_one({"username_key": key}, projection=_PUBLIC))
+        user_id = await self._holder(Claimed.USERNAME, key)
+        user = readable(UserRecord, await self._users.find_one({"_id": user_id}, projection=_PUBLIC))
         if user is not None:
             if len(self._ids_by_handle) >= MAX_REMEMBERED:
                 self._ids_by_handle.clear()
@@ -147,11 +157,8 @@ class UserStore(BatchedReads[UserRecord]):
 
     async def ids_by_username(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
         """The ids of those handles (lower case) that exist."""
-        keys = list(usernames)
-        if not keys:
-            return {}
-        rows = await self._users.find({"username_key": {"$in": keys}}, projection={"username_key": 1}).to_list()
-        return {row["username_key"]: row["_id"] for row in rows}
+        holders = await self._claims.find(Claimed.USERNAME, usernames)
+        return {username: user_id for username, user_id in holders.items() if user_id is not None}
 
     async def email_of(self, user_id: ObjectId) -> str:
         """The address of an account; empty once it is deleted."""
@@ -189,10 +196,11 @@ class UserStore(BatchedReads[UserRecord]):
     async def delete(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId | None = None) -> bool:
         """Deletes an account: nobody sees it or anything of it any more, and its handle and address are free.
 
-        One write empties the document; the removal of all that the account left replaces what was pending. Safe to
-        repeat. False if there is no such account, or not any more. `find_deleted_in_session` finds it by the session.
+        One transaction empties the document and frees its claims; the removal of all that the account left replaces
+        what was pending. Safe to repeat. False if there is no such account, or not any more. `find_deleted_in_session`
+        finds it by the session.
         """
-        unusable = {"$literal": f"deleted:{user_id}"}  # the indexes need unique values, and nobody can choose this one
+        unusable = {"$literal": f"deleted:{user_id}"}  # an older version's indexes need unique values
         emptied: Document = {
             **{name: f"${name}" for name in ("_id", "created_at", "idempotency_key", *_COUNTERS)},
             **dict.fromkeys(("username", "display_name", "email"), ""),
@@ -203,13 +211,19 @@ class UserStore(BatchedReads[UserRecord]):
             "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
             **pending_fields([Task.CLEAN_UP], now),
         }
-        async with self._writes.invalidating([user_id]) as users:
-            document = await users.find_one_and_update(
-                {"_id": user_id, **_NOT_DELETED}, [{"$replaceWith": emptied}], return_document=True
-            )
-        if document is not None:
-            await self._job_queue.enqueue_pending(Fact.USER, [document])
-        return document is not None
+
+        async def apply(session: Session) -> bool:
+            async with self._writes.invalidating([user_id], session) as users:
+                query = {"_id": user_id, **_NOT_DELETED}
+                account = await users.find_one_and_update(query, [{"$replaceWith": emptied}], session=session)
+            if account is not None:
+                await self._claims.release(account, session, key_until=now + DELETED_KEPT)
+            return account is not None
+
+        is_deleted = await in_transaction(self._client, apply)
+        if is_deleted:
+            await self._job_queue.enqueue([Job(Task.CLEAN_UP, Fact.USER, str(user_id))])
+        return is_deleted
 
     async def find_deleted_in_session(self, session_id: ObjectId) -> ObjectId | None:
         user = await self._users.find_one({"deletion_session_id": session_id}, projection={"_id": 1})
@@ -245,3 +259,7 @@ class UserStore(BatchedReads[UserRecord]):
         """Sets recounted counters, within the caller's transaction."""
         async with self._writes.invalidating([user_id], session) as users:
             await users.update_one({"_id": user_id}, {"$set": counts}, session=session)
+
+    async def _holder(self, claimed: Claimed, value: str) -> ObjectId | None:
+        """Whose a handle or an address is, in any case."""
+        return (await self._claims.find(claimed, [value.lower()])).get(value.lower())

@@ -11,16 +11,14 @@ from datetime import datetime
 from bson import ObjectId
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
-from pymongo import timeout
-from pymongo.errors import OperationFailure
 
 from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.copies import copy_into
 from datasources.mongo.queries import find_ids
 from datasources.mongo.transactions import in_transaction
 from domain.jobs import Task
 from domain.records.follows import FollowRecord, FollowState
 
-_COPIES = "followers_copy_"  # and an id
 READ_AT_ONCE = 5_000  # more than a chunk of a fan-out, so that a chunk is one read
 
 
@@ -86,28 +84,15 @@ class FollowerStore:
 
 
 async def copy_follows(database: Database) -> None:
-    """Makes the collection, all or nothing, of a database that has follows and lacks it, as an older version left it.
+    """Makes the collection of a database that has follows and lacks it, as `copy_into` does.
 
-    Safe to repeat and to run side by side. Workers of the older version must not run any more: they list nobody.
+    Workers of the older version must not run any more: they list nobody.
     """
-    names = await database.list_collection_names()
-    if "followers" in names or "follows" not in names:
-        return
-    copy = f"{_COPIES}{ObjectId()}"
     stages: list[Document] = [
         {"$match": {"state": FollowState.FOLLOWING.value}},
         {"$project": {"_id": _pair("$followee_id", "$follower_id")}},
-        {"$out": copy},
     ]
-    with timeout(None):
-        try:
-            await (await database["follows"].aggregate(stages)).to_list()
-            await database[copy].rename("followers")
-        except OperationFailure:
-            if "followers" not in await database.list_collection_names():
-                raise  # else another process was first
-        for name in await database.list_collection_names(filter={"name": {"$regex": f"^{_COPIES}"}}):
-            await database.drop_collection(name)  # what others, or who died, have begun
+    await copy_into(database, "follows", "followers", stages)
 
 
 def _pair(followee_id: object, follower_id: object) -> Document:

@@ -60,12 +60,10 @@ _LIKES = [
 
 INDEXES: dict[str, list[IndexModel]] = {
     "users": [
-        _unique("username_key"),
-        _unique("email_key"),
-        _unique_where_present("idempotency_key"),
         IndexModel([("deletion_session_id", UP)], sparse=True),
         _EXPIRES,
     ],
+    "claims": [_EXPIRES],
     "sessions": [_listed_by("user_id"), _EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),
@@ -141,9 +139,8 @@ for _fact in Fact:
 async def ensure_indexes(database: Database) -> None:
     """Makes the collections and indexes that are missing. Safe to repeat and to run side by side.
 
-    Raises IndexesMissingError if documents, or another index, are in the way of one, and OldDatabaseError.
+    Raises IndexesMissingError if documents, or another index, are in the way of one.
     """
-    await _refuse_old_form(database)
     existing = set(await database.list_collection_names())
     for name, indexes in INDEXES.items():
         if name not in existing:
@@ -176,7 +173,7 @@ async def expect_indexes(database: Database) -> None:
     """Raises IndexesMissingError unless every index is there, and OldDatabaseError."""
     missing = await missing_indexes(database)
     if missing:
-        await _refuse_old_form(database)
+        await refuse_old_form(database)
         more = len(missing) - MAX_NAMED
         names = ", ".join(missing[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
         raise IndexesMissingError(f"the database lacks indexes ({names}): run `photogram prepare` first")
@@ -192,7 +189,7 @@ async def missing_indexes(database: Database) -> list[str]:
     return missing
 
 
-async def _refuse_old_form(database: Database) -> None:
+async def refuse_old_form(database: Database) -> None:
     """Raises OldDatabaseError for a database whose facts are indexed by what is pending, and nowhere by when it is due.
 
     In the old form the time stood in another field.

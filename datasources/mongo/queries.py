@@ -9,8 +9,10 @@ from bson.min_key import MinKey
 
 from datasources.mongo.client import Document, Readable
 
+BY_ID = "_id_"  # the index of the ids; a hint, or MongoDB may walk all documents of a popular key
 
-async def find_by_ids(collection: Readable, ids: Sequence[ObjectId], **options: Any) -> dict[ObjectId, Document]:
+
+async def find_by_ids(collection: Readable, ids: Sequence[Any], **options: Any) -> dict[Any, Document]:
     """Documents by id, without the missing ones; one operation."""
     documents = await collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1, **options).to_list()
     return {document["_id"]: document for document in documents}
@@ -20,6 +22,11 @@ async def find_ids(collection: Readable, query: Document, **options: Any) -> lis
     """The ids of the documents that match a query; `options` are those of `find`. One operation."""
     rows = await collection.find(query, {"_id": 1}, **options).to_list()
     return [row["_id"] for row in rows]
+
+
+def among(documents: Sequence[Document], key: str) -> Document:
+    """A condition for documents as they were read: by their ids, and by the field that shards their collection."""
+    return {"_id": {"$in": [each["_id"] for each in documents]}, key: {"$in": list({each[key] for each in documents})}}
 
 
 def within(first: ObjectId, *names: str) -> Document:

@@ -51,11 +51,11 @@ async def test_a_database_without_indexes_gives_one_line_that_names_the_command(
 async def test_documents_in_the_way_of_an_index_give_one_line(own: World) -> None:
     settings = own.sources.settings
     bare = own.sources.client[f"{settings.mongo_database}_duplicates"]
-    await bare["users"].insert_many([{"username_key": "ana"}, {"username_key": "ana"}])
+    await bare["mutes"].insert_many([{"muter_id": 1, "muted_id": 2}, {"muter_id": 1, "muted_id": 2}])
     refused = await run_command(own, "prepare", mongo_database=bare.name)
     await own.sources.client.drop_database(bare.name)
     assert refused.code == 2
-    assert refused.err.startswith("photogram: an index of users cannot be made: ")
+    assert refused.err.startswith("photogram: an index of mutes cannot be made: ")
     assert refused.err.count("\n") == 1
 
 

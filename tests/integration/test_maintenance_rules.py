@@ -12,6 +12,7 @@ from domain.records.posts import PostDraft, PostImage
 from tests.support.factories import World, now
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
+from workers.maintenance.checks.claims import ORPHAN, UNCLAIMED
 from workers.maintenance.checks.feed_entries import MISSING
 from workers.maintenance.checks.followers import LISTED, UNLISTED
 from workers.maintenance.checks.indexes import INDEX
@@ -82,6 +83,14 @@ def follow(follower: str | None, followee: str | None, state: str = "FOLLOWING")
         await insert(world, "follows", follower_id=ends[0], followee_id=ends[1], state=state, **marks)
 
     return run
+
+
+async def lost_claims(world: World, _scene: Scene) -> None:
+    await world.sources.database["claims"].delete_many({})
+
+
+async def claim_of_nobody(world: World, _scene: Scene) -> None:
+    await insert(world, "claims", _id="username_key:nobody", user_id=ObjectId())
 
 
 async def listed_without_a_follow(world: World, scene: Scene) -> None:
@@ -182,6 +191,8 @@ BREAKS: dict[str, Break] = {
     "follow.blocked": block_that_ended_nothing,
     "follow.requested": follow("ana", "bob", "REQUESTED"),
     "follow.pulled": author_pulled_without_a_switch,
+    UNCLAIMED: lost_claims,
+    ORPHAN: claim_of_nobody,
     LISTED: listed_without_a_follow,
     UNLISTED: unlisted_follow,
     "block.self": pair("blocks", "blocker_id", "blocked_id"),

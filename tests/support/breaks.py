@@ -73,5 +73,6 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
         lose("follows"),
         {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry", "follower"},
     ),
+    "the claims of accounts": (lose("claims"), {"user.unclaimed"}),
     "a list of followers": (lose("followers"), {"follow.unlisted"}),
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, SESSIONS
 from workers.maintenance.checks.blocks_and_mutes import BLOCKS, MUTES
 from workers.maintenance.checks.check import Check, Repair
+from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
 from workers.maintenance.checks.comments import COMMENTS
 from workers.maintenance.checks.counters import COUNTER_CHECKS
 from workers.maintenance.checks.feed_entries import MISSING_ENTRIES, WRONG_ENTRIES
@@ -32,6 +33,8 @@ CHECKS: Sequence[Check] = (
     COMMENTS,
     INBOXES,
     DELETED_ACCOUNTS,
+    UNCLAIMED_ACCOUNTS,
+    CLAIMS,
     NOTIFICATIONS,
     WRONG_ENTRIES,
     *LIKES,

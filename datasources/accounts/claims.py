@@ -1,0 +1,90 @@
+"""What is unique among all accounts, each claimed by one of them: handles, addresses, and keys of registrations.
+
+A unique index holds on one shard of a cluster, and `users` is sharded by id. So each of these is the `_id` of a claim.
+Claims and account are written in one transaction, and deleted in one: there is never one without the other.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from bson import ObjectId
+from pymongo.errors import BulkWriteError
+
+from datasources.mongo.client import DUPLICATE_KEY, Database, Document, Session
+from datasources.mongo.copies import copy_into
+
+
+class Claimed(StrEnum):
+    """What can be claimed, and the field of the account that holds it."""
+
+    REGISTRATION = "idempotency_key"
+    USERNAME = "username_key"
+    EMAIL = "email_key"
+
+
+class ClaimTaken(Exception):
+    """Another account has claimed it."""
+
+    def __init__(self, claimed: Claimed) -> None:
+        super().__init__(claimed)
+        self.claimed = claimed
+
+
+class ClaimStore:
+    """The collection `claims`. `user_id` says whose a claim is; a deleted account's key of registration has none."""
+
+    def __init__(self, database: Database) -> None:
+        self._claims = database["claims"]
+
+    async def make(self, account: Document, session: Session) -> None:
+        """Claims what a new account has, within the caller's transaction. Raises ClaimTaken."""
+        claims = claims_of(account)
+        try:
+            await self._claims.insert_many(claims, session=session)
+        except BulkWriteError as error:
+            (failure,) = error.details["writeErrors"]
+            if failure["code"] != DUPLICATE_KEY:
+                raise
+            raise ClaimTaken(Claimed(claims[failure["index"]]["_id"].partition(":")[0])) from None
+
+    async def release(self, account: Document, session: Session, *, key_until: datetime) -> None:
+        """Frees what a deleted account had, within the caller's transaction; its key of registration stays a while."""
+        for claim in claims_of(account):
+            if claim["_id"].startswith(Claimed.REGISTRATION):
+                await self._claims.replace_one(claim, {"_id": claim["_id"], "expires_at": key_until}, session=session)
+            else:
+                await self._claims.delete_one(claim, session=session)
+
+    async def find(self, claimed: Claimed, values: Iterable[str]) -> dict[str, ObjectId | None]:
+        """Whose these are, by value; those that nobody has are left out. One operation, none for no values."""
+        ids = {_id(claimed, value): value for value in values}
+        rows = await self._claims.find({"_id": {"$in": list(ids)}}).to_list() if ids else []
+        return {ids[row["_id"]]: row.get("user_id") for row in rows}
+
+
+def claims_of(account: Document) -> Sequence[Document]:
+    """The claims that an account, as it is stored, must have."""
+    return [
+        {"_id": _id(claimed, account[claimed]), "user_id": account["_id"]} for claimed in Claimed if claimed in account
+    ]
+
+
+async def copy_claims(database: Database) -> None:
+    """Makes the collection of a database that has accounts and lacks it, as `copy_into` does."""
+    fields: Mapping[str, Document] = {
+        claimed: {"$cond": [{"$gt": [f"${claimed}", None]}, {"$concat": [f"{claimed}:", f"${claimed}"]}, None]}
+        for claimed in Claimed
+    }
+    stages: list[Document] = [
+        {"$match": {"state": {"$ne": "DELETED"}}},
+        {"$project": {"claim": [fields[claimed] for claimed in Claimed]}},
+        {"$unwind": "$claim"},
+        {"$match": {"claim": {"$ne": None}}},
+        {"$project": {"_id": "$claim", "user_id": "$_id"}},
+    ]
+    await copy_into(database, "users", "claims", stages)
+
+
+def _id(claimed: Claimed, value: str) -> str:
+    return f"{claimed}:{value}"

@@ -1,0 +1,30 @@
+"""Collections that are made of another one's documents, for databases of a version that did not have them."""
+
+from collections.abc import Sequence
+
+from bson import ObjectId
+from pymongo import timeout
+from pymongo.errors import OperationFailure
+
+from datasources.mongo.client import Database, Document
+
+
+async def copy_into(database: Database, source: str, target: str, stages: Sequence[Document]) -> None:
+    """Makes a collection of what these stages make of another one, all or nothing; not if it is there already.
+
+    Safe to repeat and to run side by side. It takes as long as it takes.
+    """
+    names = await database.list_collection_names()
+    if target in names or source not in names:
+        return
+    begun = f"{target}_copy_"
+    copy = f"{begun}{ObjectId()}"
+    with timeout(None):
+        try:
+            await (await database[source].aggregate([*stages, {"$out": copy}])).to_list()
+            await database[copy].rename(target)
+        except OperationFailure:
+            if target not in await database.list_collection_names():
+                raise  # else another process was first
+        for name in await database.list_collection_names(filter={"name": {"$regex": f"^{begun}"}}):
+            await database.drop_collection(name)  # what others, or who died, have begun
