@@ -7,12 +7,13 @@ from typing import Any, Generic, TypeVar
 
 from bson import ObjectId
 from pymongo import timeout
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from datasources.concurrency.batcher import Batcher, Item, Result
 from datasources.mongo.client import DUPLICATE_KEY, Collection, Document, Readable, is_mongo_outage, time_limit
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
+from datasources.mongo.upserts import insert_each
 from domain.records.record import Record
 
 Found = TypeVar("Found", bound=Record)
@@ -71,13 +72,10 @@ class BatchedInserts:
         await self._inserts.submit(document, self._limit)
 
     async def _insert(self, documents: Sequence[Document]) -> list[Exception | None]:
-        results: list[Exception | None] = [None] * len(documents)
-        try:
-            await self._collection.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            failures = error.details["writeErrors"]
-            if error.details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
-                raise
-            for failure in failures:
-                results[failure["index"]] = DuplicateKeyError(failure["errmsg"], DUPLICATE_KEY, failure)
-        return results
+        duplicates = await insert_each(self._collection, documents)
+        return [
+            DuplicateKeyError(duplicates[number]["errmsg"], DUPLICATE_KEY, duplicates[number])
+            if number in duplicates
+            else None
+            for number in range(len(documents))
+        ]

@@ -42,16 +42,33 @@ async def update_each(collection: Collection, updates: Sequence[Mapping[str, Any
     Each must be safe to repeat: after a lost connection or a change of the primary, all are sent once more, without
     knowing which were applied; both times share one time limit. Raises BulkWriteError.
     """
-    command = {"update": collection.name, "updates": updates}
+    answer, _ = await _write_again_if_lost(collection, {"update": collection.name, "updates": updates})
+    _raise_failures(answer, answer.get("writeErrors", ()))
+    return bool(answer["nModified"] or answer.get("upserted"))
+
+
+async def insert_each(collection: Collection, documents: Sequence[Mapping[str, Any]]) -> dict[int, Document]:
+    """Inserts documents with new ids in one operation; returns what each refused as a duplicate met, by its number.
+
+    They are sent once more as by `update_each`; one whose `_id` is there then was inserted the first time. Raises
+    BulkWriteError.
+    """
+    answer, is_again = await _write_again_if_lost(collection, {"insert": collection.name, "documents": documents})
+    failures: Sequence[Document] = answer.get("writeErrors", ())
+    duplicates = {each["index"]: each for each in failures if each["code"] == DUPLICATE_KEY}
+    _raise_failures(answer, [each for each in failures if each["index"] not in duplicates])
+    return {index: each for index, each in duplicates.items() if not (is_again and each["keyPattern"] == {"_id": 1})}
+
+
+async def _write_again_if_lost(collection: Collection, command: Document) -> tuple[Document, bool]:
+    """The answer to a bare command, and whether it was sent again because the first answer was lost."""
     with pymongo.timeout(time_limit(collection)):
         try:
-            answer = await _write(collection, command)
+            return await _write(collection, command), False
         except AutoReconnect as error:
             if error.timeout:
                 raise
-            answer = await _write(collection, command)
-    _raise_failures(answer, answer.get("writeErrors", ()))
-    return bool(answer["nModified"] or answer.get("upserted"))
+            return await _write(collection, command), True
 
 
 async def _write(collection: Collection, command: Document) -> Document:

@@ -1,4 +1,4 @@
-"""Updates by a bare command are sent once more when the connection breaks."""
+"""Writes by a bare command are sent once more when the connection breaks."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from pymongo.errors import AutoReconnect
 
 from config import Settings
 from datasources.mongo.client import open_mongo
-from datasources.mongo.upserts import update_each
+from datasources.mongo.upserts import insert_each, update_each
 from tests.support.toxic_proxy import Proxy, Toxic, proxied
 
 
@@ -29,3 +29,20 @@ async def test_an_update_survives_a_broken_connection(settings: Settings, proxy:
         proxy.become(Toxic.NONE)
         with pytest.raises(AutoReconnect):  # the same connections are broken for a command that is sent once
             await collection.database.command({"find": collection.name})
+
+
+async def test_an_insert_whose_answer_is_lost_is_no_duplicate(settings: Settings, proxy: Proxy) -> None:
+    url = proxy.url.replace("replicaSet=photogram", "directConnection=true")
+    async with open_mongo(settings.model_copy(update={"mongo_url": url})) as client:
+        collection = client[settings.mongo_database]["inserts"]
+        await collection.create_index("key", unique=True)
+        first = {"_id": ObjectId(), "key": 1}
+        assert not await insert_each(collection, [first])
+        assert (await insert_each(collection, [first]))[0]["keyPattern"] == {"_id": 1}  # it was there before
+        proxy.become(Toxic.NONE)  # drops the open connections, so the next command is sent twice
+        assert not await insert_each(collection, [first])
+        proxy.become(Toxic.NONE)
+        others = [{"_id": ObjectId(), "key": 1}, {"_id": ObjectId(), "key": 2}]
+        refused = await insert_each(collection, others)
+        assert {number: failure["keyPattern"] for number, failure in refused.items()} == {0: {"key": 1}}
+        assert await collection.count_documents({}) == 2
