@@ -12,25 +12,22 @@ from itertools import islice
 
 import msgspec
 from bson.raw_bson import RawBSONDocument
-from pymongo import timeout
-from pymongo.errors import OperationFailure
 
 from datasources.concurrency.tasks import run_all
 from datasources.mongo import clock
-from datasources.mongo.client import Document, Session
+from datasources.mongo.client import Document
 from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.limits import MAX_IMAGE_BYTES
 from domain.records.posts import PostStatus
 from domain.records.uploads import UploadStatus
-from workers.maintenance.backup.folder import DOCUMENTS, INCOMING, MEDIA, RAW, BackupError, BackupFolder, Manifest
-from workers.maintenance.walk import SECONDS, SNAPSHOT_GONE, Watch, unwatched
+from workers.maintenance.backup.documents import READ_AT_ONCE, write_documents
+from workers.maintenance.backup.folder import DOCUMENTS, INCOMING, MEDIA, BackupFolder, Manifest
+from workers.maintenance.walk import Watch, unwatched
 
-READ_AT_ONCE = 1_000  # documents
 COPIED_AT_ONCE = 16  # objects
 ROUNDS = 3  # snapshots, if images are deleted or moved again and again
-NOT_KEPT = ("leases",)
 
 
 class BackedUp(msgspec.Struct, kw_only=True):
@@ -87,37 +84,6 @@ class _Backup:
             self._done.copied += 1
         return data is not None
 
-    async def write_documents(self, name: str) -> None:
-        """Writes all collections as they are at one moment. Raises BackupError if MongoDB does not keep it so long."""
-        names = await self._sources.database.list_collection_names(filter={"type": "collection"})
-        kept = sorted(each for each in names if each not in NOT_KEPT and not each.startswith("system."))
-        try:
-            async with self._sources.client.start_session(snapshot=True) as session:
-                for number, collection in enumerate(kept):
-                    self._watch("documents", number, len(kept))
-                    self._done.collections[collection] = await self._write_collection(name, collection, session)
-        except OperationFailure as error:
-            if error.code in SNAPSHOT_GONE:
-                raise BackupError(
-                    "reading took longer than MongoDB keeps a snapshot: set minSnapshotHistoryWindowInSeconds, or copy "
-                    "the files of a stopped member"
-                ) from error
-            raise
-
-    async def _write_collection(self, name: str, collection: str, session: Session) -> int:
-        documents = self._sources.database[collection].with_options(RAW)
-        count, query = 0, Document()
-        with self._folder.write_documents(name, collection) as file:
-            while True:
-                with timeout(SECONDS):
-                    rows = documents.find(query, sort=[("_id", 1)], limit=READ_AT_ONCE, session=session)
-                    read = await rows.to_list()
-                file.writelines(row.raw for row in read)
-                count += len(read)
-                if len(read) < READ_AT_ONCE:
-                    return count
-                query = {"_id": {"$gt": read[-1]["_id"]}}
-
     async def copy_named(self, name: str) -> list[str]:
         """Copies what the documents name and the backup has not; returns the keys that storage does not have."""
         lacking: list[str] = []
@@ -148,7 +114,7 @@ async def back_up(
         for number in range(ROUNDS):
             made_at = clock.now()
             name = _name(made_at, number)
-            await backup.write_documents(name)
+            done.collections = await write_documents(sources, folder, name, watch)
             done.lacking = await backup.copy_named(name)
             if not done.lacking:
                 break
