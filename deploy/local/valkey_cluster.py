@@ -71,6 +71,11 @@ def master_of(ports: Mapping[str, int], key: str) -> str:
     raise error or RedisError("there are no nodes")
 
 
+def replica_of(master: str) -> str:
+    """The name of the replica of a master, before any has taken over."""
+    return NODES[NODES.index(master) + MASTERS]
+
+
 def _form(nodes: Sequence[Redis], ports: Mapping[str, int]) -> bool:
     """Does what the nodes lack to be a cluster; whether they are one."""
     masters, replicas = nodes[:MASTERS], nodes[MASTERS:]

@@ -1,15 +1,20 @@
 """One server of several killed during writes: of MongoDB's replica set the primary, of Valkey's cluster a master."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from random import Random
 
 import pytest
+from redis.asyncio import Redis
 
 from config import Settings
 from datasources.jobs.redis_queue import stream_key
+from datasources.redis.servers import following
+from deploy.local import valkey_cluster
 from tests.support.actions import Progress, carry_out, likes_and_comments, random_actions, writers
 from tests.support.auditing import audit
 from tests.support.factories import opened
@@ -18,6 +23,7 @@ from tests.support.outcomes import count_doubled, count_lost, expected_outcomes,
 from tests.support.own_clusters import MongoSet, ValkeyCluster, own_mongo_set, own_valkey_cluster
 from tests.support.stack import stack_on, start_all
 from tests.support.waiting import eventually
+from tests.support.word_cache import WordCache, Words
 
 MAX_GAP = 15.0  # seconds in which no write is acknowledged
 PATIENCE = 120.0  # seconds; the promise is 30 on an idle machine, and the summary says how long it took
@@ -143,3 +149,37 @@ async def test_a_killed_valkey_master_loses_nothing_and_all_is_correct_soon_afte
         record_property("replaced_after_seconds", f"{replaced:.1f}")
         record_property("correct_after_seconds", f"{correct:.1f}")
         await cluster.wait_until_ready()
+
+
+@pytest.mark.usefixtures("patient_caches")
+async def test_a_replica_that_takes_over_without_the_last_invalidation_shows_nothing_old(
+    cluster: ValkeyCluster,
+) -> None:
+    truth = Words(a="old")
+    async with aclosing(WordCache(cluster.url, "test:")) as process, following(process.redis_servers):
+
+        async def is_cached() -> bool:
+            before = len(truth.asked)
+            assert await process.read(truth, "a") == [truth.words["a"]]
+            return len(truth.asked) == before
+
+        await eventually(is_cached)
+        key = f"{process.servers.prefix}word:a"
+        master = await cluster.master_of(key)
+        replica = valkey_cluster.replica_of(master)
+        async with Redis(port=cluster.port_of(master)) as redis:
+            assert await redis.wait(1, 10_000) == 1, "the value is at the replica"
+            cluster.signal(replica, signal.SIGSTOP)
+            await redis.client_kill_filter(_type="replica")
+        truth.words["a"] = "new"
+        assert await process.cache.invalidate(["a"]), "only the master knows it"
+        cluster.kill(master)
+        cluster.signal(replica, signal.SIGCONT)
+
+        async def has_taken_over() -> bool:
+            return await cluster.master_of(key) == replica
+
+        await eventually(has_taken_over, seconds=PATIENCE)
+        async with Redis(port=cluster.port_of(replica)) as redis:
+            assert b"old" in (await redis.get(key) or b"")
+        await eventually(is_cached, seconds=PATIENCE)
