@@ -1,5 +1,6 @@
 """Compiled operations: one for each operation of a document, with a variant for each combination of its conditions."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from engine.loads import BatchLoad
 from engine.plans import Classes, Planner
 from engine.positions import Tree
 from engine.source import Source
+
+log = logging.getLogger(__name__)
 
 VARIANTS_MAX = 8  # of an operation: one for each combination of the variables in @skip and @include
 FIELDS_MAX = 2_000  # of a variant; no variant follows when all have so many together
@@ -137,7 +140,7 @@ class CompiledOperation:
         self._variants: dict[tuple[bool | None, ...], Variant | None] = {}
         self.fallbacks = 0  # runs that graphql-core executed
         if not self._conditions:
-            self._variants[()] = Variant(self, VariableValues({}, {}))
+            self._variants[()] = _compiled(self, VariableValues({}, {}))
 
     @property
     def fields(self) -> int:
@@ -206,8 +209,8 @@ class CompiledOperation:
         if is_full or None in key:  # null is an error of its own
             return None
         try:
-            variant = Variant(self, variables)
-        except (Unsupported, GraphQLError, RecursionError):
+            variant = _compiled(self, variables)
+        except Unsupported:
             variant = None
         self._variants[key] = variant
         if variant is not None and self.options.grown is not None:
@@ -231,6 +234,7 @@ def compile_operation(  # noqa: PLR0913  each is something that a caller sets
 ) -> CompiledOperation:
     """Compiles an operation of a valid document. Raises Unsupported; then graphql-core executes it.
 
+    A fault of the compiler is logged as an error, and the operation is not supported.
     `grown` is called when an execution has compiled another variant, so that `fields` has changed.
     """
     node = _operation(document, operation_name)
@@ -239,11 +243,21 @@ def compile_operation(  # noqa: PLR0913  each is something that a caller sets
     for each in document.definitions:
         if isinstance(each, FragmentDefinitionNode) and each.variable_definitions:
             raise Unsupported("variables of fragments")
+    options = Options(plan, classes, kept, executor_class, max_fields, max_coercion_errors, hide_suggestions, grown)
+    return CompiledOperation(schema, document, node, options)
+
+
+def _compiled(operation: CompiledOperation, variables: VariableValues) -> Variant:
+    """A variant of an operation. Raises Unsupported, also for what must never happen: no client shall suffer for it."""
     try:
-        options = Options(plan, classes, kept, executor_class, max_fields, max_coercion_errors, hide_suggestions, grown)
-        return CompiledOperation(schema, document, node, options)
+        return Variant(operation, variables)
+    except Unsupported:
+        raise
     except (GraphQLError, RecursionError) as error:
         raise Unsupported(str(error)) from error
+    except Exception as error:
+        log.exception("An operation could not be compiled.")
+        raise Unsupported(f"a fault of the compiler: {error!r}") from error
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

@@ -44,3 +44,21 @@ def test_errors_of_variables_are_as_many_and_as_talkative_as_asked(limit: int, h
     assert isinstance(own, ExecutionResult)
     assert described(own) == described(by_core)
     assert len(own.errors or ()) == limit + 1
+
+
+@pytest.mark.parametrize("source", ["{ n }", "query ($yes: Boolean = true) { n @include(if: $yes) }"])
+def test_a_fault_of_the_compiler_is_logged_and_graphql_core_executes(
+    source: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def plan(*_: object) -> None:
+        raise ValueError("no plan")
+
+    try:
+        operation = compile_operation(SCHEMA, parse(source), plan=plan)
+    except Unsupported as error:
+        assert "no plan" in str(error)
+    else:
+        result = operation.execute({"n": 1})
+        assert isinstance(result, ExecutionResult)
+        assert (result.data, operation.fallbacks) == ({"n": 1}, 1)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
