@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from config import Settings
+from datasources.jobs import queue, redis_queue, sns_queue
 from datasources.redis import cache_server
 from deploy.local.servers import local_servers
 from tests.support.amazon import Amazon, running_amazon
@@ -53,6 +54,13 @@ def seed(record_property: Callable[[str, object], None]) -> int:
 def patient_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Caches that wait for Redis as long as a busy machine may need, for tests of what is cached and what is not."""
     monkeypatch.setattr(cache_server, "ANSWER_SECONDS", 10.0)
+
+
+@pytest.fixture
+def patient_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job queue that is waited for as long as a busy machine may need, for tests of what is sent and what is not."""
+    for module, name in ((queue, "ENQUEUE_SECONDS"), (redis_queue, "ENQUEUE_SECONDS"), (sns_queue, "SEND_SECONDS")):
+        monkeypatch.setattr(module, name, 10.0)
 
 
 def settings_for_tests() -> Settings:

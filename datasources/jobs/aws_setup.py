@@ -55,12 +55,19 @@ async def redrive_set_aside(settings: Settings) -> int:
         while True:
             async with limited(settings.aws_timeout):
                 answer = await sqs.receive_message(
-                    QueueUrl=dead, MaxNumberOfMessages=BATCH, VisibilityTimeout=60, MessageAttributeNames=[WORKER]
+                    QueueUrl=dead,
+                    MaxNumberOfMessages=BATCH,
+                    WaitTimeSeconds=1,
+                    VisibilityTimeout=60,
+                    MessageAttributeNames=[WORKER],
                 )
             if not (messages := answer.get("Messages")):
                 return number
             for message in messages:
-                worker = message["MessageAttributes"][WORKER]["StringValue"]
+                attribute = message.get("MessageAttributes", {}).get(WORKER)
+                worker = attribute["StringValue"] if attribute else ""
+                if worker not in WORKERS:
+                    continue  # a newer version's, which puts it back
                 queue = await addresses.queue(worker)
                 async with limited(settings.aws_timeout):
                     await sqs.send_message(

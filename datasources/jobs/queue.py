@@ -29,6 +29,7 @@ ENQUEUE_SECONDS = 0.25  # a mutation waits no longer than this for the queue
 MAX_QUEUE_LENGTH = 100_000
 SILENCE_SECONDS = 1.0
 MAX_BATCH = 1_000  # callers whose jobs are sent together
+MAX_UNSENT = 50_000  # jobs that wait in a process until earlier ones are sent; the relay enqueues later ones again
 SET_ASIDE = "dead"  # in a worker's place: the messages that the queue itself has set aside
 MESSAGE_LEASE = 15.0  # seconds; a message that its worker has not renewed for so long is taken over by another
 
@@ -79,7 +80,7 @@ class JobTransport(Protocol):
         ...
 
     async def depth(self, worker: str) -> int:
-        """How many messages wait for a worker or are in flight."""
+        """How many messages wait for a worker or are in flight, or are `SET_ASIDE`."""
         ...
 
     async def ping(self) -> None:
@@ -133,6 +134,7 @@ class JobQueue:
         self._transport = transport
         self._silent_until: dict[str, float] = {}
         self._sends = Batcher(self._send, MAX_BATCH)
+        self._unsent = 0
 
     async def enqueue(self, jobs: Iterable[Job]) -> None:
         """Wakes the workers of these jobs. Best effort: never raises and takes at most `ENQUEUE_SECONDS`.
@@ -148,7 +150,8 @@ class JobQueue:
         sendable = {
             job: trace for job, trace in traces.items() if now >= self._silent_until.get(JOBS[job.kind].worker, 0)
         }
-        if sendable:
+        if sendable and self._unsent < MAX_UNSENT:
+            self._unsent += len(sendable)
             with contextlib.suppress(BatchTimeout):  # the jobs are sent with those of other callers all the same
                 await self._sends.submit(sendable, ENQUEUE_SECONDS)
 
@@ -161,6 +164,7 @@ class JobQueue:
     async def _send(self, batch: Sequence[Mapping[Job, str | None]]) -> list[None]:
         """Sends each job once for all concurrent callers; a thousand likes of one post are one message."""
         traces: dict[Job, str | None] = {}
+        self._unsent -= sum(map(len, batch))
         for each in batch:
             traces.update({job: trace for job, trace in each.items() if traces.get(job) is None})
         jobs, now = sorted(traces), clock.now()

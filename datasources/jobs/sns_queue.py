@@ -1,9 +1,10 @@
 """Jobs over Amazon SNS: one topic, from which each worker's SQS queue gets the jobs of its own kinds."""
 
+import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from config import Settings
 from datasources.concurrency.tasks import run_all
 from datasources.jobs.aws_clients import CALLS_AT_ONCE, Addresses, in_batches, limited
-from datasources.jobs.queue import ENQUEUE_SECONDS, MAX_QUEUE_LENGTH, JobQueueOutage, Sent
+from datasources.jobs.queue import MAX_QUEUE_LENGTH, JobQueueOutage, Sent
 from domain.jobs import JOBS, Job
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns.type_defs import PublishBatchRequestEntryTypeDef
     from types_aiobotocore_sqs import SQSClient
 
+SEND_SECONDS = 1.0  # for one call; no mutation waits for it longer than `ENQUEUE_SECONDS`
 TRIES = 2  # for messages of a batch that SNS did not take
 DEPTH_SECONDS = 30.0  # between two looks at the length of a queue
 WORKER = "worker"  # the attribute by which the subscriptions of the queues choose
@@ -36,13 +38,14 @@ class SnsTransport:
         self._full: set[str] = set()
 
     async def send(self, messages: Mapping[Job, Mapping[str, str]]) -> Sent:
-        """As `JobTransport.send`; each call takes at most `ENQUEUE_SECONDS`, and the first that fails ends it.
+        """As `JobTransport.send`; each call takes at most `SEND_SECONDS`, and the first that fails ends it.
 
         Queues are not asked for their length each time, so they may grow somewhat longer than `MAX_QUEUE_LENGTH`.
         """
         workers = {JOBS[job.kind].worker for job in messages}
-        await self._note_full(workers)
-        topic = await self._addresses.topic()
+        async with limited(SEND_SECONDS):
+            topic = await self._addresses.topic()
+            await asyncio.gather(*map(self._note_full, workers))
         sendable = [each for each in messages.items() if JOBS[each[0].kind].worker not in self._full]
         await run_all(CALLS_AT_ONCE, lambda batch: self._publish(topic, batch), in_batches(sendable))
         return Sent(workers & self._full)
@@ -50,7 +53,7 @@ class SnsTransport:
     async def _publish(self, topic: str, messages: Sequence[tuple[Job, Mapping[str, str]]]) -> None:
         left = {str(number): _entry(str(number), *message) for number, message in enumerate(messages)}
         for _ in range(TRIES):
-            async with limited(ENQUEUE_SECONDS):
+            async with limited(SEND_SECONDS):
                 answer = await self._sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=list(left.values()))
             failed = answer.get("Failed", [])
             if not failed:
@@ -58,16 +61,15 @@ class SnsTransport:
             left = {each["Id"]: left[each["Id"]] for each in failed}
         raise JobQueueOutage(failed[0]["Code"])
 
-    async def _note_full(self, workers: Collection[str]) -> None:
-        """Looks at the lengths of those queues that were not looked at for a while."""
+    async def _note_full(self, worker: str) -> None:
+        """Looks at the length of a queue that was not looked at for a while."""
         now = time.monotonic()
-        for worker in workers:
-            if now - self._looked_at.get(worker, -DEPTH_SECONDS) < DEPTH_SECONDS:
-                continue
-            self._looked_at[worker] = now
-            with contextlib.suppress(JobQueueOutage):
-                is_full = await self._depth(worker, ENQUEUE_SECONDS) >= MAX_QUEUE_LENGTH
-                (self._full.add if is_full else self._full.discard)(worker)
+        if now - self._looked_at.get(worker, -DEPTH_SECONDS) < DEPTH_SECONDS:
+            return
+        self._looked_at[worker] = now
+        with contextlib.suppress(JobQueueOutage):
+            is_full = await self.depth(worker) >= MAX_QUEUE_LENGTH
+            (self._full.add if is_full else self._full.discard)(worker)
 
     async def put_back(self, worker: str, fields: Mapping[bytes, bytes]) -> None:
         """As `JobTransport.put_back`, without the topic."""
@@ -79,21 +81,18 @@ class SnsTransport:
 
     async def depth(self, worker: str) -> int:
         """As `JobTransport.depth`, about."""
-        return await self._depth(worker, self._seconds)
-
-    async def ping(self) -> None:
-        topic = await self._addresses.topic()
-        async with limited(self._seconds):
-            await self._sns.get_topic_attributes(TopicArn=topic)
-
-    async def _depth(self, worker: str, seconds: float) -> int:
         url = await self._addresses.queue(worker)
-        async with limited(seconds):
+        async with limited(self._seconds):
             answer = await self._sqs.get_queue_attributes(
                 QueueUrl=url,
                 AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
             )
         return sum(map(int, answer["Attributes"].values()))
+
+    async def ping(self) -> None:
+        topic = await self._addresses.topic()
+        async with limited(self._seconds):
+            await self._sns.get_topic_attributes(TopicArn=topic)
 
 
 def _entry(entry_id: str, job: Job, fields: Mapping[str, str]) -> "PublishBatchRequestEntryTypeDef":

@@ -64,7 +64,6 @@ class SqsConsumer:
 
     async def _poll(self, limit: int, wait: int) -> "list[MessageTypeDef]":
         url = await self._addresses.queue(self.worker)
-        until = time.monotonic() + self.lease
         async with limited(wait + self._seconds):
             answer = await self._sqs.receive_message(
                 QueueUrl=url,
@@ -73,7 +72,7 @@ class SqsConsumer:
                 VisibilityTimeout=int(self.lease),
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
             )
-        received = answer.get("Messages", [])
+        received, until = answer.get("Messages", []), time.monotonic() + self.lease
         for each in received:
             self._held[each["MessageId"].encode()] = _Held(each["ReceiptHandle"], until)
         return received

@@ -32,6 +32,8 @@ from workers.registry import HANDLERS
 from workers.runtime.handler import Tools
 from workers.runtime.outbox_relay import relay_due
 
+pytestmark = pytest.mark.usefixtures("patient_queue")
+
 LIKES, FAN_OUT = (Task.COUNT, Fact.POST_LIKE), (Task.FAN_OUT, Fact.POST)
 LEASE = 1.0  # the shortest of SQS
 HOUR = 3600.0

@@ -27,6 +27,8 @@ from tests.support.workers import is_empty, running_worker
 from workers.maintenance.pending import queue_depths
 from workers.runtime.handler import Tools
 
+pytestmark = pytest.mark.usefixtures("patient_queue")
+
 LIKES = (Task.COUNT, Fact.POST_LIKE)
 
 
