@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from redis.asyncio import Redis
@@ -25,6 +25,14 @@ ASK_SECONDS = 0.5  # the longest wait for one node's answer to that
 MAX_ASKED = 5  # nodes in one look
 
 
+class _View(NamedTuple):
+    """Who holds what as one node sees it, and the greatest number of an election that it knows of."""
+
+    epoch: int
+    ranges: Mapping[tuple[int, int], Host]
+    nodes: set[Host]
+
+
 class ClusterServers:
     """The masters of a Redis Cluster.
 
@@ -38,8 +46,7 @@ class ClusterServers:
         self._seeds = tuple(seeds)
         self._connect = connect
         self._masters: dict[Host, Redis] = {}
-        self._nodes: set[Host] = set()  # masters and replicas
-        self._ranges: Mapping[tuple[int, int], Host] = {}
+        self._view = _View(0, {}, set())
         self._owners: list[Redis | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._opened: list[Callable[[Redis], None]] = []
         self._changed: list[Callable[[], None]] = []
@@ -66,15 +73,24 @@ class ClusterServers:
         self._changed.append(changed)
 
     async def refresh(self) -> None:
+        older: _View | None = None
+        problem = ""
         for host in self._to_ask():
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            try:
                 async with asyncio.timeout(ASK_SECONDS):
-                    ranges, nodes = await self._ask(host)
-                self._take(ranges, nodes)
-                self._is_unknown = False
+                    view = await self._ask(host)
+            except (RedisError, OSError, TimeoutError) as error:
+                problem = type(error).__name__
+                continue
+            if view.epoch >= self._view.epoch:
+                self._take(view)
                 return
+            older = view  # of a node that is cut off from the others, unless they all say so
+        if older is not None:
+            self._take(older)
+            return
         if not self._is_unknown:
-            log.warning("redis.cluster_unknown", nodes=len(self._nodes or self._seeds))
+            log.warning("redis.cluster_unknown", error=problem)
         self._is_unknown = True
 
     async def keep_refreshing(self) -> None:
@@ -97,15 +113,16 @@ class ClusterServers:
 
     def _to_ask(self) -> list[Host]:
         """Masters first, whose connections are open; then replicas and the nodes that the settings name."""
-        masters, others = list(self._masters), [*(self._nodes - self._masters.keys()), *self._seeds]
+        masters, others = list(self._masters), [*(self._view.nodes - self._masters.keys()), *self._seeds]
         random.shuffle(masters)
         random.shuffle(others)
         return [*masters[: MAX_ASKED - 2], *others][:MAX_ASKED]
 
-    async def _ask(self, host: Host) -> tuple[Mapping[tuple[int, int], Host], set[Host]]:
+    async def _ask(self, host: Host) -> _View:
         master = self._masters.get(host)
         redis = master or self._connect(host)
         try:
+            info: Any = await redis.cluster("INFO")
             slots = parse_cluster_slots(await redis.cluster("SLOTS"), current_host=host[0])
         finally:
             if master is None:
@@ -113,15 +130,16 @@ class ClusterServers:
         if not slots:
             raise RedisConnectionError("the cluster is not formed yet")
         ranges = {(start, end): _host(holders["primary"]) for (start, end), holders in slots.items()}
-        return ranges, {*ranges.values(), *(_host(replica) for each in slots.values() for replica in each["replicas"])}
+        replicas = (_host(replica) for each in slots.values() for replica in each["replicas"])
+        return _View(int(info["cluster_current_epoch"]), ranges, {*ranges.values(), *replicas})
 
-    def _take(self, ranges: Mapping[tuple[int, int], Host], nodes: set[Host]) -> None:
-        self._nodes = nodes
-        if ranges == self._ranges:
+    def _take(self, view: _View) -> None:
+        self._is_unknown = False
+        before, self._view, ranges = self._view, view, view.ranges
+        if ranges == before.ranges:
             return
-        if self._ranges:
+        if before.ranges:
             log.warning("redis.cluster_changed", masters=len(set(ranges.values())))
-        self._ranges = ranges
         for host in set(ranges.values()) - self._masters.keys():
             self._masters[host] = self._open(host)
         gone = [self._masters.pop(host) for host in self._masters.keys() - set(ranges.values())]
