@@ -29,6 +29,7 @@ CONNECTED_POLL_SECONDS = 60.0  # the same while it works
 BATCH_SECONDS = 0.05  # a check waits so long for more topics
 MAX_CHECKED = 1_000  # topics in one check
 PUBLISH_SECONDS = 0.25
+RECHECK_SECONDS = 4.0  # after topics got other servers: by then every process knows them
 
 Check = Callable[[Sequence[ObjectId]], Awaitable[Mapping[ObjectId, object]]]
 """The present version of each of these ids, whatever is comparable; one operation. What is missing has version None."""
@@ -159,6 +160,12 @@ class News:
         for receiver in self._receivers.values():
             receiver.alter(self._listeners)
         self._has_changed.set()
+        asyncio.get_running_loop().call_later(RECHECK_SECONDS, self._recheck)
+
+    def _recheck(self) -> None:
+        """Others may have sent news to the old servers, until they noticed."""
+        for topic in tuple(self._listeners):
+            self._take(topic, is_news=False)
 
     def _server_of(self, topic: str) -> Redis | None:
         try:

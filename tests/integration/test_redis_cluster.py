@@ -154,6 +154,8 @@ async def test_a_slot_that_moves_takes_its_values_and_listeners_with_it(world: W
         await move_slot(servers, channel)
         await asyncio.wait_for(listener.wait(), 10)  # something may have been missed
         listener.clear()
+        await asyncio.wait_for(listener.wait(), 20)  # also what others sent to the old server until they noticed
+        listener.clear()
 
         async def is_heard() -> bool:
             await world.sources.news.publish(topic)
