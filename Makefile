@@ -8,7 +8,7 @@ ARGS ?=
 SQS_TESTS := tests/e2e $(wildcard tests/integration/test_*queue*.py tests/faults/test_killed*.py) $(addprefix tests/integration/test_, \
 	batches.py lost_jobs.py outbox_relay.py runner.py slow_lane.py) $(addprefix tests/faults/test_, delivery.py frozen_worker.py)
 
-.PHONY: help run cluster test test-faults test-cluster test-sqs test-engine lint words schema lock clean
+.PHONY: help run cluster test test-faults test-cluster test-sqs test-engine test-upgrade lint words schema lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test-cluster: $(MADE) ## Run the end-to-end tests, and the tests that kill serve
 test-engine: $(MADE) ## Compare the compiled engine with graphql-core in 50,000 random cases; takes some minutes.
 	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest tests/engine tests/integration/test_engine_equality.py $(ARGS)
 
+test-upgrade: $(MADE) ## Run an older version beside this one: OLDER=COMMIT names it; takes a minute or two.
+	@rm -rf .older && mkdir .older && git archive $(OLDER) | tar -x -C .older
+	@PHOTOGRAM_TEST_OLDER=$(CURDIR)/.older $(RUN)/python -m pytest tests/e2e/test_older_version.py $(ARGS)
+
 lint: $(MADE) words ## Check style, formatting, types, layers, vocabulary, and that schema.graphql is up to date.
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
@@ -54,7 +58,7 @@ lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P ht
 	$(COMPILE) $(or $(ARGS),--upgrade) --extra embedded --extra demo --extra tracing --extra dev pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove .venv, caches and builds; keep the data in .photogram.
-	rm -rf .venv .peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .peers .older build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE): requirements-dev.lock pyproject.toml deploy/local/make_venv.sh
