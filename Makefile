@@ -5,8 +5,8 @@
 MADE := .venv/.made
 RUN := .venv/bin
 ARGS ?=
-SQS_TESTS := tests/e2e $(wildcard tests/integration/test_*queue*.py tests/faults/test_killed*.py) $(addprefix tests/integration/test_, \
-	batches.py lost_jobs.py outbox_relay.py runner.py slow_lane.py) $(addprefix tests/faults/test_, delivery.py frozen_worker.py)
+SQS_TESTS := tests/e2e tests/integration/test_job_queue_contract.py tests/integration/test_sqs_queue.py \
+	$(addprefix tests/faults/test_, delivery.py frozen_worker.py killed.py killed_job_queue.py killed_redis.py killed_worker.py)
 
 .PHONY: help run cluster test test-faults test-cluster test-sqs test-engine test-upgrade lint words schema lock clean
 

@@ -77,7 +77,20 @@ def amazon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amazon]:
 
 
 @pytest.fixture(scope="session")
-def shared_settings(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Settings]:
+def with_job_queue(request: pytest.FixtureRequest) -> Callable[[Settings], Settings]:
+    """Completes settings that put jobs on SNS and SQS, as PHOTOGRAM_JOB_QUEUE=sns-sqs does, by where these are."""
+
+    def complete(settings: Settings) -> Settings:
+        if settings.job_queue == "redis" or settings.aws_endpoint is not None:
+            return settings
+        amazon: Amazon = request.getfixturevalue("amazon")
+        return amazon.settings(settings)
+
+    return complete
+
+
+@pytest.fixture(scope="session")
+def shared_settings(with_job_queue: Callable[[Settings], Settings], pytestconfig: pytest.Config) -> Iterator[Settings]:
     """Settings of this run's MongoDB, Valkey and SeaweedFS. A PHOTOGRAM_..._URL names a server to use instead.
 
     With PHOTOGRAM_JOB_QUEUE=sns-sqs jobs go over SNS and SQS.
@@ -87,8 +100,7 @@ def shared_settings(request: pytest.FixtureRequest, pytestconfig: pytest.Config)
         tempfile.TemporaryDirectory(prefix="photogram-test-", ignore_cleanup_errors=True) as folder,
         local_servers(Path(folder), settings_for_tests(), cluster=cluster) as settings,
     ):
-        is_amazon_needed = settings.job_queue == "sns-sqs" and settings.aws_endpoint is None
-        yield request.getfixturevalue("amazon").settings(settings) if is_amazon_needed else settings
+        yield with_job_queue(settings)
 
 
 @pytest.fixture

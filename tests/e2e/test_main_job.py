@@ -1,7 +1,7 @@
 """The main job, as real clients do it, on servers of its own: from the first account to after a full restart."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
@@ -167,8 +167,10 @@ async def what_was_missed_is_replayed(ana: Person, eve: Person, post_id: str, la
         assert await next_notice(socket) == (last + 2, "COMMENTED", [eve.username])
 
 
-async def test_the_main_job_and_all_of_it_after_a_restart_of_everything(tmp_path: Path) -> None:
-    settings = Settings(environment="test", mongo_database="main_job")
+async def test_the_main_job_and_all_of_it_after_a_restart_of_everything(
+    tmp_path: Path, with_job_queue: Callable[[Settings], Settings]
+) -> None:
+    settings = with_job_queue(Settings(environment="test", mongo_database="main_job", aws_prefix="main-job-"))
     async with running(tmp_path, settings) as product, httpx2.AsyncClient(base_url=product.url, timeout=20) as http:
         ana, bob, eve = [await Person.register(http) for _ in range(3)]
         post_id, last = await the_live_part(ana, bob, eve)

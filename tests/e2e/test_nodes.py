@@ -4,6 +4,7 @@ import pytest
 from bson import ObjectId
 
 from domain.ids import to_global_id
+from tests.e2e.conftest import Register
 from tests.support.client import Api, Person, small_jpeg
 
 TYPED = "query ($id: ID!) { node(id: $id) { __typename id } }"
@@ -38,8 +39,8 @@ async def test_everything_with_an_id_is_found_by_it(people: list[Person]) -> Non
         assert (await bob.get(TYPED, id=ids[own]))["node"] is None
 
 
-async def test_the_viewer_is_refetched_by_id_with_changes(people: list[Person], nobody: Api) -> None:
-    ana = people[0]
+async def test_the_viewer_is_refetched_by_id_with_changes(register: Register, nobody: Api) -> None:
+    ana = await register()  # whom nothing of other tests notifies meanwhile
     refetch = "query ($id: ID!) { node(id: $id) { ... on Viewer { id unreadNotificationCount user { id } } } }"
     viewer = (await ana.get("{ viewer { id unreadNotificationCount user { id } } }"))["viewer"]
     assert (await ana.get(refetch, id=viewer["id"]))["node"] == viewer

@@ -183,7 +183,7 @@ async def test_workers_go_on_when_queues_that_were_lost_are_prepared_again(
         async with opened(settings) as world, running_worker(world, "counters", {LIKES: handler_of(run)}):
             amazon.kill()
             await world.sources.job_queue.enqueue([job])
-            amazon.start()
+            await amazon.start()
             with pytest.raises(JobQueueOutage) as missing:
                 await world.sources.job_queue.ping()
             assert is_outage(missing.value)

@@ -3,6 +3,7 @@
 It keeps everything in memory, so killing it loses every topic, queue and message.
 """
 
+import asyncio
 import contextlib
 import http.client
 import sys
@@ -27,14 +28,16 @@ class Amazon:
         self._log = log
         self.url = f"http://{LOOPBACK}:{port}"
         self.process = self._start()
+        self._wait()
 
     def kill(self) -> None:
         """Sends SIGKILL and returns once the process is gone."""
         self.process.kill()
 
-    def start(self) -> None:
-        """Starts it again, empty."""
+    async def start(self) -> None:
+        """Starts it again, empty, and waits until it answers."""
         self.process = self._start()
+        await asyncio.to_thread(self._wait)
 
     def settings(self, settings: Settings, **changes: object) -> Settings:
         """These settings with jobs over this server's SNS and SQS."""
@@ -43,13 +46,14 @@ class Amazon:
 
     def _start(self) -> Process:
         command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", LOOPBACK, "-p", str(self._port)]
-        process = Process.start("moto", command, log=self._log)
+        return Process.start("moto", command, log=self._log)
+
+    def _wait(self) -> None:
         until = time.monotonic() + START_SECONDS
         while not self._answers():
-            process.check()
-            assert time.monotonic() < until, process.log.read_text()
+            self.process.check()
+            assert time.monotonic() < until, self._log.read_text()
             time.sleep(0.05)
-        return process
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=1)
