@@ -40,7 +40,7 @@ async def _keep_serving(host: str, port: int) -> None:
     while True:
         try:
             server = await asyncio.start_server(scrapes.answer, host, port, limit=HEAD_BYTES)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # the latter for a port above 65535
             log.error("metrics.not_served", host=host, port=port, error=str(error))  # noqa: TRY400  no stack is needed
             await asyncio.sleep(RETRY_SECONDS)
             continue

@@ -105,7 +105,7 @@ class Observer:
         async for finding in find_differences(walk, checked):
             found[finding.kind] += 1
             if found.total() <= LOGGED:
-                log.warning("observer.drift", kind=finding.kind, id=finding.id, why=finding.why)
+                log.warning("observer.drift", kind=finding.kind, id=finding.id)
         self._kinds |= set(found)
         kinds = {kind: found[kind] for kind in sorted(self._kinds)}
         self._drift = [
