@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pymongo import monitoring
 
 from config import Settings
 from datasources.jobs import queue, redis_queue, sns_queue
@@ -16,8 +17,11 @@ from deploy.local.servers import local_servers
 from tests.support.amazon import Amazon, running_amazon
 from tests.support.factories import own_database
 from tests.support.redis_masters import masters
+from tests.support.shard_audit import ShardAudit
 
 SEED = "PHOTOGRAM_TEST_SEED"
+AUDIT = ShardAudit()
+monitoring.register(AUDIT)  # for every client that this process opens from now on
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +38,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in random:
         figures = " ".join(f"{name}={value}" for name, value in report.user_properties)
         terminalreporter.line(f"{report.nodeid} {figures}")
+
+
+@pytest.fixture(autouse=True)
+def queries_name_their_shard() -> Iterator[None]:
+    """Fails a test in which the product asks all shards without being allowed to."""
+    AUDIT.unexpected.clear()
+    yield
+    assert sorted(set(AUDIT.unexpected)) == []
 
 
 @pytest.fixture

@@ -73,13 +73,14 @@ class FanOutStore:
         If this stops half way, the fan-out stays pending, and `finish_post` marks it.
         """
         await self._chunks.delete_one({"_id": chunk.id})
-        await self.finish_post(chunk.post_id, chunk.version)
+        await self.finish_post(chunk.post_id, chunk.author_id, chunk.version)
 
-    async def finish_post(self, post_id: ObjectId, version: int) -> bool:
+    async def finish_post(self, post_id: ObjectId, author_id: ObjectId, version: int) -> bool:
         """Marks the fan-out of a post done that was split at this version; False if a chunk of it is left."""
         if await self._chunks.find_one({"post_id": post_id, "version": version}, {"_id": 1}) is not None:
             return False
-        await self._posts.update_one({"_id": post_id, "version": version, "split": version}, mark_done(Task.FAN_OUT))
+        split = {"_id": post_id, "author_id": author_id, "version": version, "split": version}
+        await self._posts.update_one(split, mark_done(Task.FAN_OUT))
         return True
 
     async def _split(self, post: Document, ends: Sequence[ObjectId], now: datetime) -> None:
@@ -89,7 +90,8 @@ class FanOutStore:
             {"_id": clock.new_id(), **about, "above": above, "last": last, **pending_fields([Task.FAN_OUT_CHUNK], now)}
             for above, last in pairwise([None, *ends])
         ]
-        query = {"_id": post["_id"], "version": version, "outbox": Task.FAN_OUT.value, "split": {"$ne": version}}
+        key = {"_id": post["_id"], "author_id": post["author_id"]}
+        query = {**key, "version": version, "outbox": Task.FAN_OUT.value, "split": {"$ne": version}}
 
         async def apply(session: Session) -> bool:
             marked = await self._posts.update_one(query, {"$set": {"split": version}}, session=session)
@@ -100,4 +102,4 @@ class FanOutStore:
         if await in_transaction(self._client, apply):
             await self._job_queue.enqueue_pending(Fact.FAN_OUT, chunks[:ENQUEUED_AT_ONCE])
         if not chunks:  # nobody follows any more
-            await self.finish_post(post["_id"], version)
+            await self.finish_post(post["_id"], post["author_id"], version)

@@ -15,6 +15,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import set_numbers
 from datasources.mongo.pages import find_page
+from datasources.mongo.queries import BY_ID, among
 from datasources.mongo.transactions import in_transaction
 from domain.errors import NotFound
 from domain.jobs import JOBS, Fact, Task
@@ -182,14 +183,15 @@ class FollowStore:
 
         Whether it was still pending for all of them, as they were read. Deletes those that ended and have none left.
         """
-        same = [{"_id": follow.id, "version": follow.version, "outbox": task.value} for follow in follows]
+        same = [{**_key(follow), "version": follow.version, "outbox": task.value} for follow in follows]
         if not same:
             return True
         pipeline = [*([{"$set": values}] if values else ()), *mark_done(task)]
         collection = self._writes.follows.uncached
         updated = await collection.update_many({"$or": same}, pipeline, session=session)
         if updated.matched_count:
-            await collection.delete_many({"_id": {"$in": [follow.id for follow in follows]}, **_OVER}, session=session)
+            over = {**among([_key(follow) for follow in follows], "follower_id"), **_OVER}
+            await collection.delete_many(over, session=session, hint=BY_ID)
         return updated.matched_count == len(same)
 
     async def pending_counts(
@@ -200,17 +202,17 @@ class FollowStore:
         COUNT is about the counter of followers, COUNT_FOLLOWING about that of followees.
         """
         field = JOBS[task, Fact.FOLLOW].key_field
-        fields = {field: 1, "state": 1, _COUNTED[task]: 1}
+        fields = {field: 1, "follower_id": 1, "state": 1, _COUNTED[task]: 1}
         return await find_pending(self._follows, field, user_ids, task, fields, session, limit)
 
     async def set_counted(self, task: Task, documents: Sequence[Document], session: Session) -> None:
         """Marks these follows as reflected in a counter; deletes those that ended and have nothing pending."""
-        query = {"_id": {"$in": [document["_id"] for document in documents]}}
+        query = among(documents, "follower_id")
         follows = {"$eq": ["$state", FollowState.FOLLOWING.value]}
         pipeline = [{"$set": {_COUNTED[task]: follows}}, *mark_done(task)]
         collection = self._writes.follows.uncached
-        await collection.update_many(query, pipeline, session=session)
-        await collection.delete_many({**query, **_OVER}, session=session)
+        await collection.update_many(query, pipeline, session=session, hint=BY_ID)
+        await collection.delete_many({**query, **_OVER}, session=session, hint=BY_ID)
 
     async def _page(self, query: Document, field: str, request: PageRequest) -> Page[ObjectId]:
         rows = await find_page(self._follows, query, request.expects(ObjectId))
@@ -231,3 +233,7 @@ class FollowStore:
         if document is not None:
             await self._job_queue.enqueue_pending(Fact.FOLLOW, [document])
         return document is not None
+
+
+def _key(follow: FollowRecord) -> Document:
+    return {"_id": follow.id, "follower_id": follow.follower_id}

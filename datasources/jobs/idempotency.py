@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from datasources.jobs.outbox import NOTHING_PENDING
 from datasources.mongo.client import Collection, Document, Readable, Session
+from datasources.mongo.queries import BY_ID
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS, IDEMPOTENCY_KEY_MAX, REGISTRATION_KEY_MIN
 
@@ -81,7 +82,9 @@ def key_reused() -> Refusal:
 async def delete_keeping_keys(
     collection: Collection, query: Mapping[str, Any], emptied: Mapping[str, Any], session: Session | None = None
 ) -> bool:
-    """Deletes the documents that match `query`; whether there were any. Safe to repeat and to stop half way.
+    """Deletes those of the documents with the `_id`s of `query` that match it; whether there were any.
+
+    Safe to repeat and to stop half way.
 
     Those with a key stay as tombstones with the `emptied` fields and nothing pending; a TTL index removes them
     `IDEMPOTENCY_HOURS` after their creation.
@@ -89,6 +92,6 @@ async def delete_keeping_keys(
     ends = {"$add": [{"$toDate": "$_id"}, IDEMPOTENCY_HOURS * 3_600_000]}
     tombstone = [{"$set": {**emptied, "expires_at": ends}}, NOTHING_PENDING]
     key = "idempotency_key"
-    buried = await collection.update_many({**query, key: {"$exists": True}}, tombstone, session=session)
-    deleted = await collection.delete_many({**query, key: {"$exists": False}}, session=session)
+    buried = await collection.update_many({**query, key: {"$exists": True}}, tombstone, session=session, hint=BY_ID)
+    deleted = await collection.delete_many({**query, key: {"$exists": False}}, session=session, hint=BY_ID)
     return buried.matched_count + deleted.deleted_count > 0

@@ -17,7 +17,7 @@ from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
 from datasources.mongo.pages import find_page, find_ranked_page
-from datasources.mongo.queries import find_ids
+from datasources.mongo.queries import BY_ID, among, find_ids
 from datasources.posts.cached_comments import CommentCache
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Task
@@ -181,9 +181,9 @@ class CommentStore(BatchedReads[CommentRecord]):
 
     async def set_counted(self, comments: Sequence[Document], session: Session) -> None:
         """Marks these comments as reflected in the counts; removes the deleted ones with nothing pending."""
-        query = {"_id": {"$in": [comment["_id"] for comment in comments]}}
+        query = among(comments, "post_id")
         pipeline = [{"$set": {"counted": _COUNTS}}, *mark_done(Task.COUNT)]
-        await self._writes.uncached.update_many(query, pipeline, session=session)
+        await self._writes.uncached.update_many(query, pipeline, session=session, hint=BY_ID)
         await self._remove_deleted(comments, session)
 
     async def add_to_counts(self, counter: str, deltas: Mapping[ObjectId, int], session: Session) -> None:
@@ -225,7 +225,10 @@ class CommentStore(BatchedReads[CommentRecord]):
 
     async def mark_done(self, comments: Sequence[Document], task: Task, session: Session | None = None) -> None:
         """Removes a task from the outboxes of comments unchanged since read, and deleted ones with nothing pending."""
-        same = [{"_id": comment["_id"], "version": comment.get("version")} for comment in comments]
+        same = [
+            {"_id": comment["_id"], "post_id": comment["post_id"], "version": comment.get("version")}
+            for comment in comments
+        ]
         if same:
             await self._writes.uncached.update_many({"$or": same}, mark_done(task), session=session)
             await self._remove_deleted(comments, session)
@@ -249,10 +252,10 @@ class CommentStore(BatchedReads[CommentRecord]):
 
         One that was deleted since then has tasks of its own, the last of which removes it.
         """
-        ids = [comment["_id"] for comment in comments if comment["deleted"]]
-        if ids:
-            async with self._writes.invalidating(ids, session) as collection:
-                await delete_keeping_keys(collection, {"_id": {"$in": ids}, **_OVER}, _EMPTIED, session)
+        deleted = [comment for comment in comments if comment["deleted"]]
+        if deleted:
+            async with self._writes.invalidating([comment["_id"] for comment in deleted], session) as collection:
+                await delete_keeping_keys(collection, {**among(deleted, "post_id"), **_OVER}, _EMPTIED, session)
 
     async def _change(self, query: Document, pipeline: list[Stage]) -> bool:
         async with self._writes.invalidating([query["_id"]]) as comments:

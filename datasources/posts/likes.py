@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -18,7 +18,7 @@ from datasources.mongo.client import Database, Document, Session, time_limit
 from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
-from datasources.mongo.queries import find_ids
+from datasources.mongo.queries import BY_ID, among, find_ids
 from datasources.mongo.upserts import update_each, upsert
 from datasources.redis.invalidation import Invalidate, InvalidatingWrites
 from datasources.telemetry.tracing import current_traceparent
@@ -123,10 +123,10 @@ class LikeStore:
     async def set_counted(self, likes: Sequence[Document], session: Session) -> None:
         """Marks these likes as reflected in the counts; they are read with `pending_counts` in the same transaction."""
         pipeline = [{"$set": {"counted": "$liked"}}, *mark_done(Task.COUNT)]
-        await self._update([like["_id"] for like in likes], pipeline, session)
-        await self._remove_taken_back([like["_id"] for like in likes if not like["liked"]], session)
+        await self._update(likes, pipeline, session)
+        await self._remove_taken_back([like for like in likes if not like["liked"]], session)
 
-    async def set_notified(self, notified: Collection[ObjectId], rest: Collection[ObjectId], session: Session) -> None:
+    async def set_notified(self, notified: Sequence[Document], rest: Sequence[Document], session: Session) -> None:
         """Marks which likes the notifications now reflect, and which not; NOTIFY is then done for all of them."""
         announced = {"$set": {"notified": True, "announced": True}}
         await self._update(notified, [announced, *mark_done(Task.NOTIFY)], session)
@@ -143,18 +143,18 @@ class LikeStore:
         """Deletes every like of something deleted. Safe to repeat."""
         await self._likes.delete_many({"target_id": target_id})
 
-    async def _update(self, ids: Collection[ObjectId], pipeline: list[Document], session: Session) -> None:
-        if ids:
-            await self._likes.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
+    async def _update(self, likes: Sequence[Document], pipeline: list[Document], session: Session) -> None:
+        if likes:
+            await self._likes.update_many(among(likes, "target_id"), pipeline, session=session, hint=BY_ID)
 
-    async def _remove_taken_back(self, ids: Collection[ObjectId], session: Session) -> None:
+    async def _remove_taken_back(self, likes: Sequence[Document], session: Session) -> None:
         """Deletes likes that are taken back and have nothing pending; a TTL index deletes announced ones later."""
-        if not ids:
+        if not likes:
             return
-        over = {"_id": {"$in": list(ids)}, "liked": False, "outbox": {"$exists": False}}
-        await self._likes.delete_many({**over, "announced": {"$ne": True}}, session=session)
+        over = {**among(likes, "target_id"), "liked": False, "outbox": {"$exists": False}}
+        await self._likes.delete_many({**over, "announced": {"$ne": True}}, session=session, hint=BY_ID)
         expiry = [{"$set": {"expires_at": {"$add": ["$$NOW", LIKE_ANNOUNCED_ONCE_IN.total_seconds() * 1000]}}}]
-        await self._likes.update_many(over, expiry, session=session)
+        await self._likes.update_many(over, expiry, session=session, hint=BY_ID)
 
     async def _submit(self, write: _Write) -> None:
         began, limit = time.monotonic(), time_limit(self._likes)

@@ -17,11 +17,11 @@ from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fiel
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Readable, Session
-from datasources.mongo.counters import increment, set_numbers
+from datasources.mongo.counters import increment
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
-from datasources.mongo.queries import find_by_ids, find_ids
+from datasources.mongo.queries import BY_ID, among, find_by_ids, find_ids
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.post_edits import edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
@@ -149,8 +149,7 @@ class PostStore(BatchedReads[PostRecord]):
         """Marks these posts as reflected in the counts."""
         shown = {"$and": [{"$eq": ["$status", PostStatus.READY.value]}, {"$not": "$deleted"}]}
         pipeline = [{"$set": {"counted": shown}}, *mark_done(Task.COUNT)]
-        query = {"_id": {"$in": [post["_id"] for post in posts]}}
-        await self._writes.uncached.update_many(query, pipeline, session=session)
+        await self._writes.uncached.update_many(among(posts, "author_id"), pipeline, session=session, hint=BY_ID)
 
     async def add_likes(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
         """Adds to posts' like counts, within the caller's transaction."""
@@ -175,18 +174,18 @@ class PostStore(BatchedReads[PostRecord]):
         async with self._writes.invalidating([post_id], session) as posts:
             await posts.update_one({"_id": post_id, "deleted": {"$ne": True}}, {"$set": changes}, session=session)
 
-    async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
-        """Stores how many notifications tell of each of these posts, for `verify`."""
-        await set_numbers(self._writes.uncached, "notified", notified, session)
+    async def set_notified(self, post: Document, notified: int, session: Session) -> None:
+        """Stores how many notifications tell of a post, for `verify`."""
+        await self._writes.uncached.update_one(_key(post), {"$set": {"notified": notified}}, session=session)
 
-    async def mark_done(self, post_id: ObjectId, task: Task, *, version: int, session: Session | None = None) -> bool:
-        """Removes a task from a post's outbox; False, with no change, if the post has another version."""
-        query = {"_id": post_id, "version": version}
+    async def mark_done(self, post: Document, task: Task, session: Session | None = None) -> bool:
+        """Removes a task from a post's outbox; False, with no change, if the post has changed since it was read."""
+        query = {**_key(post), "version": post["version"]}
         return (await self._writes.uncached.update_one(query, mark_done(task), session=session)).matched_count == 1
 
     async def mark_all_done(self, posts: Sequence[Document], task: Task) -> None:
         """As `mark_done`, for posts as they were read; one operation."""
-        updates = [UpdateOne({"_id": post["_id"], "version": post["version"]}, mark_done(task)) for post in posts]
+        updates = [UpdateOne({**_key(post), "version": post["version"]}, mark_done(task)) for post in posts]
         if updates:
             await self._writes.uncached.bulk_write(updates, ordered=False)
 
@@ -194,14 +193,17 @@ class PostStore(BatchedReads[PostRecord]):
         """Those of these posts for which a task is pending, with their outboxes, for the workers; one operation."""
         return await self._posts.find({"_id": {"$in": list(ids)}, "outbox": task.value}).to_list()
 
-    async def shown_among(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
-        """Those of these posts that are ready and not deleted; one operation."""
-        return set(await find_ids(self._posts, {"_id": {"$in": list(ids)}, **_SHOWN}))
+    async def shown_among(self, author_ids: Mapping[ObjectId, ObjectId]) -> set[ObjectId]:
+        """Those of these posts, given with their authors, that are ready and not deleted; one operation."""
+        keys = among(
+            [{"_id": post_id, "author_id": author_id} for post_id, author_id in author_ids.items()], "author_id"
+        )
+        return set(await find_ids(self._posts, {**keys, **_SHOWN}, hint=BY_ID))
 
-    async def delete_document(self, post_id: ObjectId) -> bool:
+    async def delete_document(self, post: Document) -> bool:
         """Deletes a deleted post's document if nothing but CLEAN_UP is pending; whether it did."""
-        query = {"_id": post_id, "deleted": True, "outbox": [Task.CLEAN_UP.value]}
-        async with self._writes.invalidating([post_id]) as posts:
+        query = {**_key(post), "deleted": True, "outbox": [Task.CLEAN_UP.value]}
+        async with self._writes.invalidating([post["_id"]]) as posts:
             return await delete_keeping_keys(posts, query, _EMPTIED)
 
     async def _shown_by(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
@@ -220,6 +222,10 @@ class PostStore(BatchedReads[PostRecord]):
         async with self._writes.invalidating(ids) as posts:
             await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})
         return bool(ids)
+
+
+def _key(post: Document) -> Document:
+    return {"_id": post["_id"], "author_id": post["author_id"]}
 
 
 def is_shown(post: Document) -> bool:

@@ -131,11 +131,24 @@ def worker(
 
 
 @app.command(short_help="Make the missing collections, indexes, buckets and queues.")
-def prepare(context: typer.Context) -> None:
-    """Make the indexes, buckets and queues that are missing. Safe to repeat; production needs it before it starts."""
+def prepare(
+    context: typer.Context,
+    *,
+    sharded: Annotated[
+        bool, typer.Option("--sharded", help="Print the commands for mongosh that shard the collections, too.")
+    ] = False,
+) -> None:
+    """Make the collections, indexes, buckets and queues that are missing.
+
+    Safe to repeat; production needs it before it starts.
+    """
+    from datasources.mongo.sharding import sharding_commands  # noqa: PLC0415
     from datasources.sources import prepare as prepare_sources  # noqa: PLC0415
 
-    asyncio.run(prepare_sources(context.obj.settings()))
+    settings = context.obj.settings()
+    asyncio.run(prepare_sources(settings))
+    if sharded:
+        print(*sharding_commands(settings.mongo_database), sep="\n")
 
 
 @app.command(short_help="Put the demo into the servers of the settings.")

@@ -66,7 +66,7 @@ async def clean_post(tools: Tools, key: str) -> None:
             await sources.comment_likes.delete_by_target(comment_id)
         await sources.comments.delete_documents(comment_ids)
     await _delete_files_of_post(tools, documents[0].get("upload_ids", []))
-    if not await sources.posts.delete_document(post_id):
+    if not await sources.posts.delete_document(documents[0]):
         raise RetryLater
 
 

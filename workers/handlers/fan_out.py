@@ -35,7 +35,7 @@ async def fan_out(tools: Tools, *keys: str) -> None:
     await sources.posts.mark_all_done(pulled, Task.FAN_OUT)
     due = [post for post in posts if post not in split and post not in pulled]
     await asyncio.gather(*(_write_or_split(tools, group, pushed) for group in _groups(due, pushed)))
-    finished = [await sources.fan_outs.finish_post(post["_id"], post["version"]) for post in split]
+    finished = [await sources.fan_outs.finish_post(post["_id"], post["author_id"], post["version"]) for post in split]
     if not all(finished):
         raise RetryLater
 
@@ -106,7 +106,7 @@ async def _write_entries(
     deliveries = [Delivery(post_id, author_id, by_author[author_id]) for post_id, author_id in author_ids.items()]
     is_written: dict[ObjectId, bool] = {}
     while deliveries:
-        shown = await posts.shown_among([each.post_id for each in deliveries])
+        shown = await posts.shown_among({each.post_id: each.author_id for each in deliveries})
         deliveries = [each for each in deliveries if is_written.get(each.post_id) is not (each.post_id in shown)]
         await entries.push(*(each for each in deliveries if each.post_id in shown))
         await entries.remove_posts(*(each for each in deliveries if each.post_id not in shown))

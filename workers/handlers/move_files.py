@@ -46,7 +46,7 @@ async def move_files_of_post(tools: Tools, key: str) -> None:
     sources, post_id = tools.sources, ObjectId(key)
     for document in await sources.posts.pending(Task.MOVE_FILES, [post_id]):
         await move_files(sources, document["author_id"], document.get("upload_ids", []))
-        await sources.posts.mark_done(post_id, Task.MOVE_FILES, version=document["version"])
+        await sources.posts.mark_done(document, Task.MOVE_FILES)
 
 
 async def move_files(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> None:

@@ -135,14 +135,14 @@ async def notify_post(tools: Tools, key: str) -> None:
     documents = await sources.posts.pending(Task.NOTIFY, [post_id])
     if not documents:
         return
-    post, version = PostRecord.from_document(documents[0]), documents[0]["version"]
+    post = PostRecord.from_document(documents[0])
     about = sources.notifications
     notices = [] if post.deleted else await _about_post(sources, post)
     notified = {notice.recipient_id for notice in notices}
 
     async def apply(session: Session) -> None:
         now = clock.now()
-        if not await sources.posts.mark_done(post_id, Task.NOTIFY, version=version, session=session):
+        if not await sources.posts.mark_done(documents[0], Task.NOTIFY, session):
             return  # the post has changed since it was read, and NOTIFY is still pending
         before = await (about.about_post if post.deleted else about.mentions_and_tags)(post_id, session)
         named = {*post.mention_ids, *post.tagged_ids}
@@ -152,7 +152,7 @@ async def notify_post(tools: Tools, key: str) -> None:
         await about.write(due, now, session)
         notified.update(notification.recipient_id for notification in outdated)
         await about.withdraw(outdated, now, session)
-        await sources.posts.set_notified({post_id: len(notices)}, session)
+        await sources.posts.set_notified(documents[0], len(notices), session)
 
     async with sources.notifications.changing(notified):
         await in_transaction(sources.client, apply)

@@ -69,7 +69,8 @@ async def _notify_likes(
         pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
         allowed = await allowed_pairs(sources, pairs)
         notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in allowed}
-        await likes.set_notified(notified, {like["_id"] for like in pending} - notified, session)
+        shown = [like for like in pending if like["_id"] in notified]
+        await likes.set_notified(shown, [like for like in pending if like["_id"] not in notified], session)
         concerned = [like for like in pending if like["target_id"] in groups]
         before = await sources.notifications.by_keys({groups[like["target_id"]].key for like in concerned}, session)
         notices = await _updated_notices(likes, groups, concerned, notified, before, session)

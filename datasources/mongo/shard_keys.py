@@ -1,0 +1,53 @@
+"""The key that shards each collection of a cluster; `docs/scaling.md` says why, and which queries name it.
+
+A unique index holds across shards only if it begins with the whole key of its collection.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from datasources.mongo.client import Document
+
+
+class ShardKey(msgspec.Struct, frozen=True):
+    """The fields whose values decide on which shard a document lies; by ranges, or by a hash of the one field."""
+
+    fields: tuple[str, ...]
+    is_hashed: bool = False
+
+    def to_document(self) -> Document:
+        """The key as `shardCollection` takes it."""
+        return dict.fromkeys(self.fields, "hashed" if self.is_hashed else 1)
+
+
+_BY_ID = ShardKey(("_id",), is_hashed=True)
+_BY_ID_RANGES = ShardKey(("_id",))  # of ids that are documents and begin with the owner, so that an owner is one range
+_BY_TARGET = ShardKey(("target_id", "user_id"))  # a popular target can be split
+
+# None: the collection stays on one shard, because it is small or short-lived.
+SHARD_KEYS: Mapping[str, ShardKey | None] = {
+    "users": _BY_ID,
+    "claims": _BY_ID,
+    "sessions": _BY_ID,
+    "follows": ShardKey(("follower_id",)),
+    "followers": _BY_ID_RANGES,
+    "blocks": ShardKey(("blocker_id", "blocked_id")),
+    "mutes": ShardKey(("muter_id", "muted_id")),
+    "uploads": ShardKey(("owner_id",)),
+    "posts": ShardKey(("author_id",)),
+    "post_likes": _BY_TARGET,
+    "comment_likes": _BY_TARGET,
+    "comments": ShardKey(("post_id", "_id")),
+    "feeds": _BY_ID,
+    "feed_entries": _BY_ID_RANGES,
+    "fan_outs": None,
+    "interests": _BY_ID,
+    "profile_visits": _BY_ID_RANGES,
+    "rankings": _BY_ID_RANGES,
+    "notifications": ShardKey(("recipient_id",)),
+    "inboxes": _BY_ID,
+    "leases": None,
+    "malformed": None,
+    "failures": None,
+}
