@@ -86,6 +86,14 @@ class Settings(BaseSettings):
     cloudfront_key_pair_id: str | None = Field(None, description="The id of the CDN's public key; without it S3 signs.")
     cloudfront_private_key: SecretStr | None = Field(None, description="The private key: RSA, PEM.")
     cloudfront_private_key_file: Path | None = Field(None, description="The file of the private key.")
+    cloudfront_distribution_id: str | None = Field(
+        None, description="The distribution before the media bucket, where deleted public files are invalidated."
+    )
+    cdn_purge_urls: CommaList = Field(
+        (),
+        description="With commas, where each nginx before the media bucket takes PURGE, with the path of the bucket: "
+        "http://10.0.0.5:8300/photogram-media.",
+    )
 
     host: str = Field("127.0.0.1", description="`0.0.0.0` is every IPv4 address, `::` also every IPv6 address.")
     port: int = Field(8000, ge=0, le=65535)
@@ -231,6 +239,11 @@ class Settings(BaseSettings):
     def media_url(self) -> str:
         """The beginning of public renditions' addresses, without a slash at its end."""
         return (self.media_base_url or self.media_bucket_url).rstrip("/")
+
+    @property
+    def purges_cdn(self) -> bool:
+        """Whether a CDN is named that has to drop what is deleted."""
+        return bool(self.cloudfront_distribution_id or self.cdn_purge_urls)
 
     @property
     def media_bucket_url(self) -> str:

@@ -45,6 +45,7 @@ from datasources.jobs.opening import open_job_queue, prepare_job_queue
 from datasources.jobs.queue import JobQueue
 from datasources.media.file_intake import Intake
 from datasources.media.images import ImageStore
+from datasources.media.purges import PurgeStore
 from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, is_mongo_outage, open_mongo
@@ -63,6 +64,7 @@ from datasources.redis.cache_servers import CacheServers
 from datasources.redis.pubsub import News
 from datasources.redis.read_through import Cache
 from datasources.redis.roles import RedisRoles, open_roles
+from datasources.s3.cdn import Cdn, open_cdn
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
@@ -106,9 +108,9 @@ class Sources:
     """The stores, and the connections that they use."""
 
     def __init__(
-        self, settings: Settings, client: Client, redis: RedisRoles, blobs: Blobs, job_queue: JobQueue
+        self, settings: Settings, client: Client, redis: RedisRoles, blobs: Blobs, cdn: Cdn, job_queue: JobQueue
     ) -> None:
-        self.settings, self.client, self.redis, self.blobs = settings, client, redis, blobs
+        self.settings, self.client, self.redis, self.blobs, self.cdn = settings, client, redis, blobs, cdn
         self.database = database = client[settings.mongo_database]
         # For what nobody decides by: it may lag, and spares the primary.
         self.lagging_database = database.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
@@ -142,6 +144,7 @@ class Sources:
         self.images = ImageStore(
             database, job_queue, self.publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl
         )
+        self.purges = PurgeStore(database, job_queue, blobs, has_cdn=settings.purges_cdn)
         self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue, caches.like_marks.invalidate)
         self.comment_likes = LikeStore(database, Fact.COMMENT_LIKE, job_queue, caches.like_marks.invalidate)
         self.kept_post_likes, self.kept_comment_likes = KeptLikes(self.post_likes), KeptLikes(self.comment_likes)
@@ -182,8 +185,9 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         redis = open_roles(settings)
         stack.push_async_callback(close_in_time, redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
+        cdn = await stack.enter_async_context(open_cdn(settings))
         job_queue = await stack.enter_async_context(open_job_queue(settings, redis))
-        sources = Sources(settings, client, redis, blobs, job_queue)
+        sources = Sources(settings, client, redis, blobs, cdn, job_queue)
         stack.push_async_callback(sources.caches.aclose)
         stack.enter_context(readings(sources.caches.read_counts))
         await stack.enter_async_context(redis.following())

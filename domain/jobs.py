@@ -25,6 +25,7 @@ class Fact(StrEnum):
     INTEREST = "interest"
     FEED = "feed"
     FAN_OUT = "fan_out"  # a chunk of a long one
+    PURGE = "purge"  # deleted public files
 
     @property
     def collection(self) -> str:
@@ -51,6 +52,7 @@ class Task(StrEnum):
     MOVE_FILES = "move_files"  # move files to the area that fits who may see the images
     REMOVE_FOLLOWS = "remove_follows"  # end follows both ways after a block
     CLEAN_UP = "clean_up"  # remove what hangs on something deleted
+    PURGE_CDN = "purge_cdn"  # remove copies of deleted files from the CDN
 
 
 JobKind = tuple[Task, Fact]
@@ -130,6 +132,8 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.CLEAN_UP, Fact.COMMENT): JobSpec("janitor", seconds=_LONG),
     (Task.CLEAN_UP, Fact.POST): JobSpec("janitor", seconds=_LONG),
     (Task.CLEAN_UP, Fact.USER): JobSpec("janitor", seconds=_LONG),
+    # A worker of its own: a CDN that is away must delay nothing else. It waits for more files of the same account.
+    (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
 }
 
 WORKERS = tuple(dict.fromkeys(spec.worker for spec in JOBS.values()))

@@ -17,6 +17,7 @@ from workers.handlers import (
     move_files,
     notify,
     notify_likes,
+    purge_cdn,
     refresh_feed,
     remove_follows,
     screen_comments,
@@ -54,6 +55,7 @@ _FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
     (Task.CLEAN_UP, Fact.COMMENT): clean_up.clean_comment,
     (Task.CLEAN_UP, Fact.POST): clean_up.clean_post,
     (Task.CLEAN_UP, Fact.USER): delete_account.delete_account,
+    (Task.PURGE_CDN, Fact.PURGE): purge_cdn.purge_cdn,
 }
 
 _OWNERS: Mapping[JobKind, OwnersFunction] = {

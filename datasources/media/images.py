@@ -22,7 +22,7 @@ from datasources.mongo.transactions import in_transaction
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.publishing import PublishingStore
 from datasources.redis.invalidation import InvalidatingWrites
-from datasources.s3.keys import is_in_area
+from datasources.s3.keys import MediaKey, is_in_area
 from domain.image_formats import RenditionFormat
 from domain.jobs import Fact, Job, Task
 from domain.records.images import ImageRecord, RenditionRecord
@@ -90,10 +90,23 @@ class ImageStore:
             await self._job_queue.enqueue_pending(Fact.POST, [published])
         return True
 
-    async def mark_moving(self, image: ImageRecord) -> None:
-        """Records that files are being copied for the image's next version, in case the move is never recorded."""
-        query = {"_id": image.id, "image.version": image.version}
-        await self._uploads.update_one(query, {"$set": {"is_moving": True}})
+    async def mark_moving(self, move: Move) -> bool:
+        """Records that files are being copied, and where to, in case the move is never recorded.
+
+        False if the files have been moved since they were read, or may lie in another post's folder.
+        """
+        place = MediaKey.parse(move.after.renditions[0].key)
+        post_id = None if place is None else place.post_id
+        query: Document = {"_id": move.before.id, "image.version": move.before.version}
+        changes: Document = {"is_moving": True}
+        if post_id is not None:
+            query["placed_for"], changes["placed_for"] = {"$in": [None, post_id]}, post_id
+        return (await self._uploads.update_one(query, {"$set": changes})).matched_count == 1
+
+    async def place_for(self, upload_id: ObjectId, post_id: ObjectId) -> bool:
+        """Records that public files are stored in a post's folder. False if they may lie in another post's already."""
+        query: Document = {"_id": upload_id, "placed_for": {"$in": [None, post_id]}}
+        return (await self._uploads.update_one(query, {"$set": {"placed_for": post_id}})).matched_count == 1
 
     async def add_formats(
         self, owner_id: ObjectId, image: ImageRecord, more: Sequence[RenditionRecord], *, is_all: bool

@@ -117,6 +117,7 @@ class UploadStore(BatchedReads[UploadRecord]):
             "format": image_format.value,
             "created_at": now,
             "expires_at": now + self._ttl,
+            "has_account_folder": True,
             **pending_fields([Task.INGEST], now),
         }
 

@@ -128,6 +128,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _EXPIRES,
     ],
     "inboxes": [],
+    "purges": [_pending_by("account")],
     "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],
     "leases": [],
     "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],

@@ -12,14 +12,13 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
-from bson import ObjectId
 
 from config import Settings
 from datasources.mongo import clock
 from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers, open_to_readers, report_new_objects
 from datasources.s3.connections import PatientSession
 from datasources.s3.errors import ABSENT, BlobsNotDeleted, error_code
-from datasources.s3.keys import is_public, original_key, prefix
+from datasources.s3.keys import is_public, original_key, prefixes_of
 from datasources.s3.signed_downloads import Signer, signer_of
 from domain.records.uploads import UploadRecord
 from domain.visibility import Area
@@ -28,8 +27,10 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import CopySourceTypeDef, ObjectIdentifierTypeDef
 
-# A CDN asks after an hour whether the object is still there, so that it drops what was made private.
-IMMUTABLE = "public, max-age=31536000, s-maxage=3600, immutable"
+# A CDN asks after an hour whether the object is still there, so that it drops what was made private. It
+# may answer while it asks for a minute more, and for ten if storage is away. `LONGEST_AT_EDGES` adds them.
+IMMUTABLE = "public, max-age=31536000, s-maxage=3600, stale-while-revalidate=60, stale-if-error=600, immutable"
+LONGEST_AT_EDGES = 3600 + 600  # seconds
 FOR_ONE_VIEWER = "private, max-age=300"
 _ATTEMPTS = 3
 _CONNECTIONS = 32
@@ -167,13 +168,13 @@ class Blobs:
         """Every rendition whose key starts with `prefix`, in the order of keys."""
         return self._list(self._media, prefix)
 
-    async def media_of(self, upload_id: ObjectId) -> list[str]:
+    async def media_of(self, upload: UploadRecord) -> list[str]:
         """The keys of all of an upload's files, in every area."""
 
-        async def keys(area: Area) -> list[str]:
-            return [blob.key async for blob in self.list_media(prefix(area, upload_id))]
+        async def keys(prefix: str) -> list[str]:
+            return [blob.key async for blob in self.list_media(prefix)]
 
-        return list(chain.from_iterable(await asyncio.gather(*map(keys, Area))))
+        return list(chain.from_iterable(await asyncio.gather(*map(keys, prefixes_of(upload)))))
 
     def public_url(self, key: str) -> str | None:
         """Where anybody can fetch a rendition; None for one that is not public."""

@@ -31,7 +31,8 @@ class UploadRecord(Stored, frozen=True, kw_only=True):
     """A file on its way to becoming an image; `key` is its place in the incoming bucket, `sha256` is base64.
 
     `post_id` is the post that was published with it; what its moved files left behind may go at `clean_up_at`. With
-    `is_moving`, files of the image's next version may lie somewhere.
+    `is_moving`, files of the image's next version may lie somewhere. `placed_for` is the post in whose folder public
+    files may lie. Without `has_account_folder`, files may have keys of the form before accounts were in them.
     """
 
     owner_id: ObjectId
@@ -48,6 +49,8 @@ class UploadRecord(Stored, frozen=True, kw_only=True):
     post_id: ObjectId | None = None
     clean_up_at: datetime | None = None
     is_moving: bool = False
+    placed_for: ObjectId | None = None
+    has_account_folder: bool = False
 
     @property
     def last_arrival(self) -> datetime:

@@ -26,6 +26,7 @@ from tests.support.client import Person, small_jpeg
 from tests.support.factories import World, opened
 from tests.support.stack import Stack, stack_on, start_all
 from tests.support.toxic_proxy import Proxy, Toxic, proxied
+from tests.support.uploads import files_of
 from tests.support.waiting import eventually
 
 S3_TIMEOUT = 1.0
@@ -129,7 +130,7 @@ async def assert_published_whole(world: World, person: Person, post_id: str) -> 
     assert stored_id is not None
     post = await world.stored_post(stored_id)
     for image in post.images:
-        assert set(await world.sources.blobs.media_of(image.id)) == {each.key for each in image.renditions}
+        assert set(await files_of(world.sources, image.id)) == {each.key for each in image.renditions}
     assert await failed_attempts(world) == []
 
 

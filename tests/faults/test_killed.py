@@ -21,7 +21,7 @@ from tests.support.client import Person
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now
 from tests.support.stack import Stack
-from tests.support.uploads import put_file, sha256_base64
+from tests.support.uploads import files_of, put_file, sha256_base64
 from tests.support.waiting import eventually
 
 PATIENCE = 60.0
@@ -80,7 +80,7 @@ async def assert_published_once(world: World, author: UserRecord, follower: User
     page = await sources.home_feed.page(follower.id, PageRequest(limit=10))
     assert [post_id for _, post_id in page.items] == [post.id]
     (image,) = post.images
-    stored = set(await sources.blobs.media_of(image.id))
+    stored = set(await files_of(sources, image.id))
     assert stored == {rendition.key for rendition in image.renditions}
     assert [blob async for blob in sources.blobs.list_incoming((await only_upload(world)).get("key", ""))] == []
 

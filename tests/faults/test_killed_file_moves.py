@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.media.images import Move
-from datasources.s3.keys import is_in_area, is_public
+from datasources.s3.keys import folder_of, is_in_area, is_public
 from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY
 from domain.records.images import ImageRecord
@@ -23,6 +23,7 @@ from domain.visibility import Area
 from tests.support.auditing import audit
 from tests.support.factories import World, image, now, with_own_buckets
 from tests.support.stack import Stack
+from tests.support.uploads import files_of
 from tests.support.waiting import eventually
 from workers.maintenance.gc.steps import collect
 
@@ -47,7 +48,7 @@ async def ready_post(world: World, author: UserRecord, day: int) -> list[ObjectI
         upload = await sources.uploads.announce(
             author.id, SourceFormat.JPEG, 1000, "c2hh", now(), counts_at=now() - timedelta(days=day)
         )
-        shown = image(upload.id, Area.PUBLIC)
+        shown = image(upload.id, Area.PUBLIC, folder_of(upload.owner_id, upload.id))
         for one in shown.renditions:
             await sources.blobs.put_media(one.key, one.key.encode(), one.format.media_type)
         await sources.uploads.record_image(upload.id, shown)
@@ -105,11 +106,11 @@ async def test_no_file_ends_in_the_wrong_area_however_often_the_worker_is_killed
     await assert_all_lie_in(world, ids, Area.PRIVATE)
     addresses |= guessable(await images_of(world, ids))
     assert await readable(world, addresses) == []
-    before_gc = {image.id: set(await world.sources.blobs.media_of(image.id)) for image in await images_of(world, ids)}
+    before_gc = {image.id: set(await files_of(world.sources, image.id)) for image in await images_of(world, ids)}
     record_property("extra_before_gc", sum(len(keys) for keys in before_gc.values()) - 8 * len(ids))
     await collect(world.sources, min_age=timedelta(0))
     for moved in await images_of(world, ids):
-        assert set(await world.sources.blobs.media_of(moved.id)) == {each.key for each in moved.renditions}
+        assert set(await files_of(world.sources, moved.id)) == {each.key for each in moved.renditions}
     await world.sources.users.update_profile(ana.id, {"is_private": False})
     await audit(world, seconds=PATIENCE)
     await assert_all_lie_in(world, ids, Area.PUBLIC)
@@ -149,6 +150,6 @@ async def assert_all_lie_in(world: World, ids: list[ObjectId], area: Area) -> No
         assert is_in_area(stored, area), stored.renditions[0].key
         named = {each.key for each in stored.renditions}
         assert {each["key"] for each in shown[stored.id]["renditions"]} == named
-        assert named <= set(await world.sources.blobs.media_of(stored.id))
+        assert named <= set(await files_of(world.sources, stored.id))
         assert all(is_public(key) is (area is Area.PUBLIC) for key in named)
         assert stored.version == shown[stored.id]["version"]

@@ -123,7 +123,7 @@ async def assert_each_has_exactly_its_files(world: World, sent: list[Sent]) -> N
         upload = uploads[file.upload_id]
         assert upload.status is file.due, upload
         named = {each.key for each in upload.image.renditions} if upload.image else set()
-        assert set(await blobs.media_of(upload.id)) == named
+        assert set(await blobs.media_of(upload)) == named
         formats = {each.format for each in upload.image.renditions} if upload.image else set()
         assert formats == ({RenditionFormat.JPEG, RenditionFormat.WEBP} if file.due is UploadStatus.READY else set())
         assert [blob async for blob in blobs.list_incoming(upload.key)] == []

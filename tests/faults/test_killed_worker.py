@@ -11,6 +11,7 @@ from tests.support.client import small_jpeg
 from tests.support.factories import World
 from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
 from tests.support.stack import Stack
+from tests.support.uploads import files_of
 
 LONGEST_LIFE = 1.5  # seconds
 PATIENCE = 240.0
@@ -57,7 +58,7 @@ async def assert_storage_holds_only_renditions(world: World) -> None:
     blobs, database = world.sources.blobs, world.sources.database
     for post in await database["posts"].find().to_list():
         for image in post["images"]:
-            stored = set(await blobs.media_of(image["id"]))
+            stored = set(await files_of(world.sources, image["id"]))
             assert stored == {rendition["key"] for rendition in image["renditions"]}
     for upload in await database["uploads"].find().to_list():
         assert [blob async for blob in blobs.list_incoming(upload["key"])] == []

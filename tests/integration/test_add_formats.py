@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from config import Settings
-from datasources.s3.keys import is_in_area
+from datasources.s3.keys import folder_of, is_in_area
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import RenditionFormat, SourceFormat
 from domain.jobs import Task
@@ -24,7 +24,7 @@ from domain.visibility import Area
 from tests.support.client import small_jpeg
 from tests.support.factories import World, now, opened
 from tests.support.pictures import moving
-from tests.support.uploads import replace_file, store_upload
+from tests.support.uploads import files_of, replace_file, store_upload
 from tests.support.waiting import eventually
 from workers.handlers.add_formats import add_formats
 from workers.handlers.clean_up import clean_upload
@@ -132,7 +132,7 @@ async def assert_nothing_else_is_stored(world: World, upload: UploadRecord, expe
         return "outbox" not in await document(world, upload)
 
     await eventually(is_so)
-    assert set(await world.sources.blobs.media_of(upload.id)) == expected
+    assert set(await files_of(world.sources, upload.id)) == expected
     assert await stored_source(world, upload) is None
 
 
@@ -367,9 +367,9 @@ async def test_a_kept_original_is_not_public_and_is_deleted_with_its_post(
     post = await create_post(world, ana, upload)
     await ingest(adding_formats, str(upload.id))
     await keeping.drain()
-    kept = f"originals/{upload.id}/0/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
+    kept = f"originals/{folder_of(ana.id, upload.id)}/0/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
     files = keys((await world.stored_post(post.id)).images[0])
-    assert set(await blobs.media_of(upload.id)) == {kept, *files}
+    assert set(await files_of(world.sources, upload.id)) == {kept, *files}
     assert blobs.public_url(kept) is None
     async with httpx2.AsyncClient(timeout=20) as web:
         address = f"{world.sources.settings.media_bucket_url}/{kept}"
@@ -378,7 +378,7 @@ async def test_a_kept_original_is_not_public_and_is_deleted_with_its_post(
         assert (await web.get(signed)).content == data
     await world.sources.images.schedule_clean_up(upload.id)
     await keeping.drain()
-    assert kept in await blobs.media_of(upload.id)
+    assert kept in await files_of(world.sources, upload.id)
     await world.sources.posts.delete(post.id, ana.id, now())
     await keeping.drain()
     await assert_nothing_else_is_stored(world, upload, set())
@@ -388,5 +388,5 @@ async def test_a_rejected_original_is_not_kept(world: World, keeping: World, add
     upload = await store_upload(world, await world.user(), b"no picture")
     await ingest(adding_formats, str(upload.id))
     await keeping.drain()
-    assert await world.sources.blobs.media_of(upload.id) == []
+    assert await files_of(world.sources, upload.id) == []
     assert await stored_source(world, upload) is None

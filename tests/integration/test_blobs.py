@@ -15,10 +15,12 @@ from bson import ObjectId
 from config import Settings
 from datasources.s3 import storage as module
 from datasources.s3.errors import is_s3_outage
-from datasources.s3.keys import MediaKey, media_key, prefix
+from datasources.s3.keys import MediaKey, folder_of, media_key, prefix
 from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, open_blobs
 from domain.image_formats import RenditionFormat
+from domain.records.uploads import UploadRecord
 from domain.visibility import Area
+from tests.support.factories import now
 
 DATA = b"not really a picture, but bytes all the same" * 100
 
@@ -71,7 +73,7 @@ async def test_a_missing_upload_reads_as_none(blobs: Blobs) -> None:
 async def test_a_public_rendition_is_for_everybody_and_immutable(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
-    key = media_key(Area.PUBLIC, ObjectId(), DATA, RenditionFormat.WEBP, 320)
+    key = media_key(Area.PUBLIC, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.WEBP, 320)
     for _ in range(2):
         await blobs.put_media(key, DATA, RenditionFormat.WEBP.media_type)
     answer = await web.get(f"{shared_settings.media_url}/{key}")
@@ -86,7 +88,7 @@ async def test_a_public_rendition_is_for_everybody_and_immutable(
 async def test_a_private_rendition_needs_a_signature(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
-    key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.WEBP, 320)
+    key = media_key(Area.PRIVATE, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.WEBP, 320)
     await blobs.put_media(key, DATA, RenditionFormat.WEBP.media_type)
     assert (await web.get(f"{shared_settings.media_url}/{key}")).status_code == 403
     assert (await web.head(f"{shared_settings.media_url}/{key}")).status_code == 403
@@ -100,7 +102,7 @@ async def test_a_private_rendition_needs_a_signature(
 async def test_a_copy_in_the_other_area_is_served_like_a_file_put_there(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
-    private = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
+    private = media_key(Area.PRIVATE, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.PNG, 320)
     public = private.replace("private", "public")
     await blobs.put_media(private, DATA, "image/png")
     for _ in range(2):
@@ -125,22 +127,38 @@ async def test_renditions_cannot_be_listed_by_everybody(
 async def test_no_path_through_the_public_area_reaches_a_private_file(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings, detour: str
 ) -> None:
-    key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
+    key = media_key(Area.PRIVATE, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.PNG, 320)
     await blobs.put_media(key, DATA, "image/png")
     assert (await web.get(f"{shared_settings.media_url}/{detour}{key}")).status_code in (400, 403, 404)
 
 
-async def test_renditions_are_listed_and_deleted_by_upload(blobs: Blobs) -> None:
-    upload, other = ObjectId(), ObjectId()
-    keys = [media_key(area, upload, DATA, RenditionFormat.JPEG, width) for area in Area for width in (150, 320, 640)]
-    kept = media_key(Area.PUBLIC, other, DATA, RenditionFormat.JPEG, 150)
-    for key in [*keys, kept]:
+def upload_record(**fields: object) -> UploadRecord:
+    """An upload of nobody."""
+    document = {
+        "_id": ObjectId(), "owner_id": ObjectId(), "status": "READY", "format": "JPEG", "byte_size": 9, "sha256": "",
+        "key": "", "created_at": now(), "expires_at": now(), "has_account_folder": True,
+    }  # fmt: skip
+    return UploadRecord.from_document(document | fields)
+
+
+async def test_all_files_of_an_upload_are_listed_and_deleted_and_no_others(blobs: Blobs) -> None:
+    post_id, owner_id = ObjectId(), ObjectId()
+    upload = upload_record(owner_id=owner_id, placed_for=post_id)
+    of_older_form, other = upload_record(has_account_folder=False), upload_record(owner_id=owner_id)
+    folder = folder_of(owner_id, upload.id)
+    keys = [media_key(area, folder, DATA, RenditionFormat.JPEG, width) for area in Area for width in (150, 320, 640)]
+    keys.append(media_key(Area.PUBLIC, folder_of(owner_id, upload.id, post_id), DATA, RenditionFormat.JPEG, 150))
+    old_folders = (str(of_older_form.id), folder_of(of_older_form.owner_id, of_older_form.id))
+    old_keys = [media_key(area, each, DATA, RenditionFormat.JPEG, 150) for area in Area for each in old_folders]
+    kept = media_key(Area.PUBLIC, folder_of(owner_id, other.id), DATA, RenditionFormat.JPEG, 150)
+    for key in [*keys, *old_keys, kept]:
         await blobs.put_media(key, DATA, "image/jpeg")
-    listed = [(blob.key, blob.size) async for blob in blobs.list_media(prefix(Area.PUBLIC, upload))]
-    assert listed == [(key, len(DATA)) for key in sorted(keys) if key.startswith("public/")]
+    listed = [(blob.key, blob.size) async for blob in blobs.list_media(prefix(Area.PRIVATE, folder))]
+    assert listed == [(key, len(DATA)) for key in sorted(keys) if key.startswith("private/")]
     assert set(await blobs.media_of(upload)) == set(keys)
+    assert set(await blobs.media_of(of_older_form)) == set(old_keys)
     for _ in range(2):
-        await blobs.delete_media([*keys, prefix(Area.PUBLIC, upload) + "never-was.jpg"])
+        await blobs.delete_media([*keys, prefix(Area.PUBLIC, folder) + "never-was.jpg"])
     assert await blobs.media_of(upload) == []
     assert await blobs.media_of(other) == [kept]
 
@@ -176,26 +194,39 @@ async def test_ensuring_buckets_concurrently_is_safe(blobs: Blobs) -> None:
 
 
 def test_the_same_rendition_has_the_same_key_and_any_other_has_another() -> None:
-    upload_id, other_id, public = ObjectId(), ObjectId(), Area.PUBLIC
-    key = media_key(public, upload_id, b"a", RenditionFormat.JPEG, 150)
-    assert key == media_key(public, upload_id, b"a", RenditionFormat.JPEG, 150)
-    assert key.startswith(f"public/{upload_id}/")
+    folder, other, public = folder_of(ObjectId(), ObjectId()), folder_of(ObjectId(), ObjectId()), Area.PUBLIC
+    key = media_key(public, folder, b"a", RenditionFormat.JPEG, 150)
+    assert key == media_key(public, folder, b"a", RenditionFormat.JPEG, 150)
+    assert key.startswith(f"public/{folder}/")
     assert key.endswith("-150.jpg")
     others = {
-        media_key(Area.PRIVATE, upload_id, b"a", RenditionFormat.JPEG, 150),
-        media_key(public, other_id, b"a", RenditionFormat.JPEG, 150),
-        media_key(public, upload_id, b"b", RenditionFormat.JPEG, 150),
-        media_key(public, upload_id, b"a", RenditionFormat.WEBP, 150),
-        media_key(public, upload_id, b"a", RenditionFormat.JPEG, 320),
+        media_key(Area.PRIVATE, folder, b"a", RenditionFormat.JPEG, 150),
+        media_key(public, other, b"a", RenditionFormat.JPEG, 150),
+        media_key(public, folder, b"b", RenditionFormat.JPEG, 150),
+        media_key(public, folder, b"a", RenditionFormat.WEBP, 150),
+        media_key(public, folder, b"a", RenditionFormat.JPEG, 320),
     }
     assert len(others | {key}) == 6
 
 
 def test_only_keys_that_the_product_makes_are_parsed() -> None:
-    key = media_key(Area.PUBLIC, ObjectId(), b"a", RenditionFormat.JPEG, 150)
+    key = media_key(Area.PUBLIC, folder_of(ObjectId(), ObjectId()), b"a", RenditionFormat.JPEG, 150)
     assert str(MediaKey.parse(key)) == key
     for strange in ("", "a", key + "/x", key.replace("/0/", "/00/"), key.replace("public", "secret"), key[1:]):
         assert MediaKey.parse(strange) is None, strange
+    id_ = ObjectId()
+    for number, is_ours in ((0, False), (1, True), (2, True), (3, True), (4, False)):
+        assert (MediaKey.parse(f"public/{f'{id_}/' * number}0/a.jpg") is not None) is is_ours, number
+
+
+def test_no_key_has_the_accounts_id() -> None:
+    owner_id, upload_id, post_id = ObjectId(), ObjectId(), ObjectId()
+    folder = folder_of(owner_id, upload_id, post_id)
+    assert str(owner_id) not in folder
+    assert folder.partition("/")[0] == folder_of(owner_id, ObjectId()).partition("/")[0]
+    parts = MediaKey.parse(media_key(Area.PUBLIC, folder, b"a", RenditionFormat.JPEG, 150))
+    assert parts is not None
+    assert (parts.upload_id, parts.post_id) == (upload_id, post_id)
 
 
 async def test_an_absent_server_is_an_outage(shared_settings: Settings) -> None:
@@ -289,7 +320,7 @@ async def browser_blobs(shared_settings: Settings) -> AsyncIterator[Blobs]:
 async def test_a_page_of_an_allowed_origin_may_draw_an_image_on_a_canvas(
     browser_blobs: Blobs, web: httpx2.AsyncClient, area: Area
 ) -> None:
-    blobs, key = browser_blobs, media_key(area, ObjectId(), DATA, RenditionFormat.JPEG, 320, 0)
+    blobs, key = browser_blobs, media_key(area, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.JPEG, 320, 0)
     await blobs.put_media(key, DATA, "image/jpeg")
     (signed,) = await blobs.signed_urls([key])
     url = blobs.public_url(key) or signed

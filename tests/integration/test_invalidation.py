@@ -23,7 +23,7 @@ from datasources.mongo.transactions import after_transaction, in_transaction
 from datasources.posts.comments import CommentStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
-from datasources.s3.keys import moved
+from datasources.s3.keys import folder_of, moved
 from domain.errors import UserErrorCode
 from domain.ids import to_global_id
 from domain.records.posts import PostDraft, PostImage
@@ -184,7 +184,7 @@ async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     await world.sources.images.publish(post.id, [Move(shown, shown)], now())
     await world.sources.users.update_profile(ana.id, {"avatar": shown})
     await warm_caches(world)
-    assert await world.sources.images.move(ana.id, Move(shown, moved(shown, Area.PRIVATE)))
+    assert await world.sources.images.move(ana.id, Move(shown, moved(shown, Area.PRIVATE, folder_of(ana.id, shown.id))))
     assert (await world.stored_post(post.id)).images != [shown]
 
 

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.media.images import Move
-from datasources.s3.keys import is_in_area, moved
+from datasources.s3.keys import account_part, folder_of, is_in_area, moved
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
 from domain.records.images import ImageRecord
@@ -19,6 +19,7 @@ from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now, opened, own_database
+from tests.support.uploads import files_of
 from tests.support.waiting import eventually
 from workers.handlers.image_files import copy_files
 from workers.handlers.move_files import move_files_of_post, move_files_of_user
@@ -34,11 +35,13 @@ async def world(shared_settings: Settings) -> AsyncIterator[World]:
             yield world
 
 
-async def ready_upload(world: World, owner: UserRecord) -> ObjectId:
+async def ready_upload(world: World, owner: UserRecord, *, has_older_keys: bool = False) -> ObjectId:
     """An upload with an image whose files are in storage, as the media worker leaves it."""
     sources = world.sources
     upload = await sources.uploads.announce(owner.id, SourceFormat.JPEG, 1000, "c2hh", now())
-    made = image(upload.id, Area.PRIVATE)
+    made = image(upload.id, Area.PRIVATE, None if has_older_keys else folder_of(owner.id, upload.id))
+    if has_older_keys:
+        await sources.database["uploads"].update_one({"_id": upload.id}, {"$unset": {"has_account_folder": ""}})
     for rendition in made.renditions:
         await sources.blobs.put_media(rendition.key, rendition.key.encode(), rendition.format.media_type)
     await sources.uploads.record_image(upload.id, made)
@@ -81,7 +84,7 @@ async def assert_stored(world: World, upload_id: ObjectId, area: Area) -> ImageR
 
     async def nothing_else() -> bool:
         await world.drain()
-        return set(await world.sources.blobs.media_of(upload_id)) == keys(record)
+        return set(await files_of(world.sources, upload_id)) == keys(record)
 
     await eventually(nothing_else)
     return record
@@ -116,7 +119,7 @@ async def test_private_files_of_a_published_image_stay_until_their_addresses_exp
     private = keys(await stored_image(world, upload_id))
     await create_post(world, ana, upload_id)
     assert await world.drain() == {Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))}
-    assert private < set(await world.sources.blobs.media_of(upload_id))
+    assert private < set(await files_of(world.sources, upload_id))
     await assert_stored(world, upload_id, Area.PUBLIC)
 
 
@@ -130,12 +133,12 @@ async def test_going_private_ends_the_public_addresses_at_once_and_going_public_
         shown = [(await world.stored_post(post.id)).images[0] for post in posts]
         for record in shown:
             assert is_in_area(record, area)
-            assert keys(record) <= set(await world.sources.blobs.media_of(record.id))
+            assert keys(record) <= set(await files_of(world.sources, record.id))
             assert keys(record) == keys(await stored_image(world, record.id))
             assert record.alt_text == "a sea"
         if is_private:
             for record in shown:
-                assert not [key for key in await world.sources.blobs.media_of(record.id) if key.startswith("public/")]
+                assert not [key for key in await files_of(world.sources, record.id) if key.startswith("public/")]
         assert not keys(shown[0]) & set().union(*addresses)
         addresses.append(keys(shown[0]))
 
@@ -177,7 +180,7 @@ async def test_a_post_is_not_published_from_an_image_read_before_a_move(world: W
     upload_id = await ready_upload(world, ana)
     post = await create_post(world, ana, upload_id)
     read = await stored_image(world, upload_id)
-    move = Move(read, moved(read, Area.PUBLIC))
+    move = Move(read, moved(read, Area.PUBLIC, folder_of(ana.id, read.id, post.id)))
     assert await copy_files(world.sources, move)
     assert await world.sources.images.move(ana.id, move)
     assert not await world.sources.images.publish(post.id, [Move(read, read)], now())
@@ -191,7 +194,7 @@ async def test_a_post_published_while_its_account_turned_private_ends_private(wo
     upload_id = await ready_upload(world, ana)
     post = await create_post(world, ana, upload_id)
     read = await stored_image(world, upload_id)
-    move = Move(read, moved(read, Area.PUBLIC))
+    move = Move(read, moved(read, Area.PUBLIC, folder_of(ana.id, read.id, post.id)))
     await set_private(world, ana, True)
     await move_files_of_user(world.tools, str(ana.id))
     await copy_files(world.sources, move)
@@ -227,7 +230,7 @@ async def test_files_end_where_they_belong_whatever_is_stopped_and_toggled(world
     for post in [await world.stored_post(post.id) for post in posts]:
         assert post.status is PostStatus.READY
         for shown in post.images:
-            assert keys(shown) <= set(await world.sources.blobs.media_of(shown.id))
+            assert keys(shown) <= set(await files_of(world.sources, shown.id))
             assert keys(shown) == keys(await stored_image(world, shown.id))
             assert is_in_area(shown, area)
 
@@ -249,7 +252,9 @@ async def test_copies_that_were_never_recorded_go_when_their_account_turns_back(
     read = post.images[0]
     there = Area.PUBLIC if is_private else Area.PRIVATE
     await set_private(world, ana, not is_private)
-    assert await copy_files(world.sources, Move(read, moved(read, there)))
+    assert await copy_files(
+        world.sources, Move(read, moved(read, there, folder_of(ana.id, read.id, post.id if is_private else None)))
+    )
     await set_private(world, ana, is_private)
     await world.drain()
     here = Area.PRIVATE if is_private else Area.PUBLIC
@@ -262,21 +267,56 @@ async def test_copies_of_a_post_that_was_never_published_go_when_its_account_tur
     upload_id = await ready_upload(world, ana)
     post = await create_post(world, ana, upload_id)
     read = await stored_image(world, upload_id)
-    assert await copy_files(world.sources, Move(read, moved(read, Area.PUBLIC)))
+    assert await copy_files(world.sources, Move(read, moved(read, Area.PUBLIC, folder_of(ana.id, read.id, post.id))))
     await set_private(world, ana, True)
     await world.drain()
     assert (await world.stored_post(post.id)).status is PostStatus.READY
     await assert_stored(world, upload_id, Area.PRIVATE)
 
 
+async def test_files_with_keys_of_the_older_form_are_moved_and_cleaned_up_like_others(world: World) -> None:
+    ana = await world.user()
+    upload_id = await ready_upload(world, ana, has_older_keys=True)
+    older = keys(await stored_image(world, upload_id))
+    post = await create_post(world, ana, upload_id)
+    await world.drain()
+    assert older < set(await files_of(world.sources, upload_id))
+    await assert_stored(world, upload_id, Area.PUBLIC)
+    await set_private(world, ana, True)
+    await world.drain()
+    await assert_stored(world, upload_id, Area.PRIVATE)
+    await world.sources.posts.delete(post.id, ana.id, now())
+    await world.drain()
+    assert await files_of(world.sources, upload_id) == []
+
+
+async def test_public_files_of_a_post_lie_in_one_folder_of_their_account(world: World) -> None:
+    ana = await world.user()
+    post = await create_post(world, ana, *[await ready_upload(world, ana) for _ in range(2)])
+    await world.drain()
+    images = (await world.stored_post(post.id)).images
+    folder = f"public/{account_part(ana.id)}/{post.id}/"
+    assert all(key.startswith(folder) for shown in images for key in keys(shown))
+
+
+async def test_an_image_that_may_lie_in_another_posts_folder_is_not_copied_to_a_second(world: World) -> None:
+    ana = await world.user()
+    upload_id, first, second = await ready_upload(world, ana), ObjectId(), ObjectId()
+    read = await stored_image(world, upload_id)
+    for post_id, is_free in ((first, True), (second, False), (first, True)):
+        move = Move(read, moved(read, Area.PUBLIC, folder_of(ana.id, upload_id, post_id)))
+        assert await copy_files(world.sources, move) is is_free
+        assert await world.sources.images.place_for(upload_id, post_id) is is_free
+
+
 async def test_a_deleted_post_leaves_nothing_in_either_area(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     upload_id = post.images[0].id
-    assert {key.partition("/")[0] for key in await world.sources.blobs.media_of(upload_id)} == {"public", "private"}
+    assert {key.partition("/")[0] for key in await files_of(world.sources, upload_id)} == {"public", "private"}
     await world.sources.posts.delete(post.id, ana.id, now())
     await world.drain()
-    assert await world.sources.blobs.media_of(upload_id) == []
+    assert await files_of(world.sources, upload_id) == []
 
 
 async def test_verify_finds_files_in_the_wrong_area(world: World) -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import SecretStr, ValidationError
 
 from config import Settings
-from datasources.s3.keys import media_key
+from datasources.s3.keys import folder_of, media_key
 from datasources.s3.signed_downloads import BadSigningKeyError, CloudFrontUrls
 from datasources.s3.storage import Blobs, open_blobs
 from domain.image_formats import RenditionFormat
@@ -47,7 +47,7 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
 
 
 async def stored(blobs: Blobs) -> str:
-    name = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.JPEG, 320)
+    name = media_key(Area.PRIVATE, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.JPEG, 320)
     await blobs.put_media(name, DATA, "image/jpeg")
     return name
 

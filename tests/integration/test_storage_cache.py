@@ -14,7 +14,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.s3.keys import media_key
+from datasources.s3.keys import folder_of, media_key
 from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, open_blobs
 from domain.image_formats import RenditionFormat
 from domain.visibility import Area
@@ -80,7 +80,7 @@ async def blobs(shared_settings: Settings, tmp_path_factory: pytest.TempPathFact
 
 
 async def stored(blobs: Blobs, area: Area) -> str:
-    key = media_key(area, ObjectId(), DATA, RenditionFormat.JPEG, 320)
+    key = media_key(area, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.JPEG, 320)
     await blobs.put_media(key, DATA, "image/jpeg")
     return key
 
@@ -113,7 +113,7 @@ async def test_a_private_image_is_never_cached(blobs: Blobs, web: httpx2.AsyncCl
 
 
 async def test_refusals_are_not_cached_and_have_the_header(blobs: Blobs, web: httpx2.AsyncClient) -> None:
-    key = media_key(Area.PUBLIC, ObjectId(), DATA, RenditionFormat.JPEG, 320)
+    key = media_key(Area.PUBLIC, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.JPEG, 320)
     url = blobs.public_url(key)
     assert url is not None
     missing = await web.get(url)

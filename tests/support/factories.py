@@ -163,11 +163,11 @@ def items_of(page: Page[Any]) -> list[Any]:
     return [item for _, item in page.items]
 
 
-def image(upload_id: ObjectId, area: Area = Area.PUBLIC) -> ImageRecord:
-    """An image with every rendition a photograph has."""
+def image(upload_id: ObjectId, area: Area = Area.PUBLIC, folder: str | None = None) -> ImageRecord:
+    """An image with every rendition a photograph has; without a folder, its keys have the older form."""
     renditions = [
         RenditionRecord(
-            key=f"{area.value}/{upload_id}/0/{width}.{kind.value.lower()}",
+            key=f"{area.value}/{folder or upload_id}/0/{width}.{kind.value.lower()}",
             format=kind,
             width=width,
             height=width,

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 from bson import ObjectId
 
+from datasources.sources import Sources
 from domain.image_formats import SourceFormat
 from domain.records.images import ImageRecord
 from domain.records.uploads import UploadRecord
@@ -17,6 +18,13 @@ from tests.support.factories import World, now
 def sha256_base64(data: bytes) -> str:
     """The checksum of a file as `createUpload` takes it."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+async def files_of(sources: Sources, upload_id: ObjectId) -> list[str]:
+    """The keys of all of an upload's files in the media bucket."""
+    (upload,) = await sources.uploads.by_ids([upload_id])
+    assert upload is not None
+    return await sources.blobs.media_of(upload)
 
 
 async def insert_upload(world: World, shown: ImageRecord, owner_id: ObjectId, **fields: Any) -> None:

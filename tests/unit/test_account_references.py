@@ -9,6 +9,7 @@ ELSEWHERE = {
     "fan_outs": "chunks of pending posts, which end with their own tasks",
     "leases": "names of processes",
     "failures": "deleted when their job is done",
+    "purges": "names accounts only by what stands for them in keys",
     "malformed": "raw messages, which a TTL index deletes",
 }
 

@@ -5,7 +5,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.mongo import clock
-from datasources.s3.keys import area_of_files
+from datasources.s3.keys import area_of_files, folder_in
 from datasources.sources import Sources
 from domain.errors import Refusal
 from domain.image_formats import RenditionFormat
@@ -46,7 +46,7 @@ async def add_to_image(sources: Sources, upload_id: ObjectId, rendered: Rendered
         files = [file for file in rendered.renditions if file.format in missing]
         if not files:  # another worker took over and was faster
             return
-        renditions = await store_renditions(sources, area_of_files(image), image.id, image.version + 1, files)
+        renditions = await store_renditions(sources, area_of_files(image), folder_in(image), image.version + 1, files)
         is_all = missing <= {file.format for file in files}
         if await sources.images.add_formats(upload.owner_id, image, renditions, is_all=is_all):
             return

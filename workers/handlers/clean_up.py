@@ -32,7 +32,7 @@ async def clean_upload(tools: Tools, key: str) -> None:
     if upload.clean_up_at is not None and now < upload.clean_up_at:
         await sources.uploads.postpone_clean_up(upload.id, upload.clean_up_at)
         raise RetryLater
-    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
+    await sources.purges.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload)))
     if is_worked_on:
         raise RetryLater
     if upload.failure is not None and now < upload.last_arrival:
@@ -72,8 +72,7 @@ async def clean_post(tools: Tools, key: str) -> None:
 
 async def _delete_files_of_post(tools: Tools, upload_ids: list[ObjectId]) -> None:
     """Deletes all files of a post's uploads. One that is or was an avatar too is left to `gc`, which knows which."""
-    uploads = await tools.sources.uploads.by_ids(upload_ids)
-    avatars = {upload.id for upload in uploads if upload is not None and upload.used_as_avatar}
-    others = [upload_id for upload_id in upload_ids if upload_id not in avatars]
+    uploads = [upload for upload in await tools.sources.uploads.by_ids(upload_ids) if upload is not None]
+    others = [upload for upload in uploads if not upload.used_as_avatar]
     await delete_files(tools.sources, others)
-    await tools.sources.uploads.expire(others)
+    await tools.sources.uploads.expire([upload.id for upload in others])

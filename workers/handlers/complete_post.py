@@ -43,7 +43,7 @@ async def _complete(sources: Sources, post_id: ObjectId) -> bool:
         await sources.uploads.check_now([upload.id for upload in present if upload.image is None])
         raise RetryLater
     area = await area_of_author(sources, post.author_id)
-    moves = [move_to(area, upload, image) for upload, image in images]
+    moves = [move_to(area, upload, image, post_id) for upload, image in images]
     are_copied = await asyncio.gather(*(copy_files(sources, move) for move in moves))
     return all(are_copied) and await sources.images.publish(post_id, moves, clock.now())
 

@@ -118,10 +118,9 @@ async def _erase_tombstones(sources: Sources, user_id: ObjectId) -> bool:
 async def _erase_uploads(sources: Sources, user_id: ObjectId) -> bool:
     """Erases the uploads, after deleting files that came after they were cleaned."""
     uploads = await sources.uploads.expired_of_owner(user_id, CHUNK)
-    upload_ids = [upload.id for upload in uploads]
     await sources.blobs.delete_incoming([upload.key for upload in uploads])
-    await delete_files(sources, upload_ids)
-    await sources.uploads.erase(upload_ids)
+    await delete_files(sources, uploads)
+    await sources.uploads.erase([upload.id for upload in uploads])
     return bool(uploads)
 
 

@@ -7,11 +7,12 @@ from bson import ObjectId
 
 from datasources.media.uploads import NOT_ARRIVED
 from datasources.mongo import clock
+from datasources.s3.keys import folder_of
 from datasources.sources import Sources
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, RESERVATION_HOLD
 from domain.records.images import ImageRecord
-from domain.records.posts import PostStatus
+from domain.records.posts import PostRecord, PostStatus
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from domain.visibility import Area
 from workers.handlers.add_formats import add_to_image
@@ -89,7 +90,7 @@ async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
 
 
 async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> ImageRecord:
-    area = await _first_area(sources, upload)
+    area, folder = await _first_place(sources, upload)
     return ImageRecord(
         id=upload.id,
         width=rendered.width,
@@ -97,16 +98,29 @@ async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> 
         blur_hash=rendered.blur_hash,
         dominant_color=rendered.dominant_color,
         is_animated=rendered.is_animated,
-        renditions=await store_renditions(sources, area, upload.id, 0, rendered.renditions),
+        renditions=await store_renditions(sources, area, folder, 0, rendered.renditions),
     )
 
 
-async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
-    """Public if this is the last image that a public account's post waits for, so that no file must be moved."""
+async def _first_place(sources: Sources, upload: UploadRecord) -> tuple[Area, str]:
+    """The area and folder to store files in.
+
+    They are public if this is the last image that a public account's post waits for, so that no file must be moved.
+    """
     post = await sources.publishing.of_upload(upload.owner_id, upload.id)
-    if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
-        return Area.PRIVATE
-    other_ids = [image.upload_id for image in post.image_inputs if image.upload_id != upload.id]
-    others = await sources.uploads.by_ids(other_ids)
-    is_last = all(other is not None and other.image is not None for other in others)
-    return await area_of_author(sources, upload.owner_id) if is_last else Area.PRIVATE
+    if (
+        post is not None
+        and await _is_last_of(sources, upload, post)
+        and await area_of_author(sources, upload.owner_id) is Area.PUBLIC
+        and await sources.images.place_for(upload.id, post.id)
+    ):
+        return Area.PUBLIC, folder_of(upload.owner_id, upload.id, post.id)
+    return Area.PRIVATE, folder_of(upload.owner_id, upload.id)
+
+
+async def _is_last_of(sources: Sources, upload: UploadRecord, post: PostRecord) -> bool:
+    """Whether a post waits for this upload alone."""
+    if post.status is not PostStatus.PROCESSING or post.deleted:
+        return False
+    others = [image.upload_id for image in post.image_inputs if image.upload_id != upload.id]
+    return all(other is not None and other.image is not None for other in await sources.uploads.by_ids(others))

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from datasources.media.images import Move
-from datasources.s3.keys import moved
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.images import ImageRecord
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import area_of
-from workers.handlers.image_files import MAX_TRIES, copy_files, move_to
+from workers.handlers.image_files import MAX_TRIES, copy_files, move_anew, move_to
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 200  # uploads of an account in one step
@@ -83,9 +82,9 @@ async def _needed_moves(sources: Sources, owner_id: ObjectId, upload_ids: Sequen
             post = posts.get(upload.post_id) if upload.post_id is not None else None
             area = area_of(upload, owner, post)
             if _is_outdated(upload.image, owner, post):
-                moves.append(Move(upload.image, moved(upload.image, area)))
+                moves.append(move_anew(area, upload, upload.image, upload.post_id))
             else:
-                moves.append(move_to(area, upload, upload.image))
+                moves.append(move_to(area, upload, upload.image, upload.post_id))
     return [move for move in moves if move.after is not move.before]
 
 

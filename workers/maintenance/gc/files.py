@@ -30,7 +30,7 @@ async def remove_orphaned_media(run: GcRun) -> None:
         old = [blob.key for blob in blobs if blob.last_modified <= run.before]
         orphans = await _orphans(run.sources, old)
         if run.count_removal("media_files", len(orphans)):
-            await run.sources.blobs.delete_media(orphans)
+            await run.sources.purges.delete_media(orphans)
         done += len(blobs)
         run.walk.watch("files", done, done)
 

@@ -1,6 +1,6 @@
 """Uploads that nothing uses, in two steps, and documents of uploads that failed long ago."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from bson import ObjectId
@@ -11,7 +11,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.limits import UNUSED_UPLOAD_KEPT
-from domain.records.uploads import UploadStatus
+from domain.records.uploads import UploadRecord, UploadStatus
 from workers.maintenance.gc.run import GcRun, deleted_among
 
 TERMINAL_KEPT = timedelta(days=40)  # an upload's slot counts for its calendar month, which ends within 31 days
@@ -91,12 +91,12 @@ async def used_among(sources: Sources, uploads: Sequence[Document]) -> set[Objec
     return (used | {user["avatar"]["id"] async for user in users}) & set(ids)
 
 
-async def _remove_files(run: GcRun, upload_ids: Iterable[ObjectId]) -> None:
-    blobs = run.sources.blobs
+async def _remove_files(run: GcRun, upload_ids: Sequence[ObjectId]) -> None:
+    sources = run.sources
 
-    async def remove(upload_id: ObjectId) -> None:
-        keys = await blobs.media_of(upload_id)
+    async def remove(upload: UploadRecord | None) -> None:
+        keys = [] if upload is None else await sources.blobs.media_of(upload)
         if run.count_removal("media_files", len(keys)):
-            await blobs.delete_media(keys)
+            await sources.purges.delete_media(keys)
 
-    await run_all(CONCURRENCY, remove, upload_ids)
+    await run_all(CONCURRENCY, remove, await sources.uploads.by_ids(upload_ids))

@@ -1,0 +1,274 @@
+"""deploy/haproxy/haproxy.cfg before three API processes of which one is killed and one is drained and replaced."""
+
+import asyncio
+import contextlib
+import itertools
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
+from random import Random
+
+import httpx2
+import pytest
+from websockets.exceptions import WebSocketException
+
+from config import Settings
+from deploy.local.ports import LOOPBACK, reserve_port
+from deploy.local.process import Process
+from domain.ids import to_global_id
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
+from tests.support.client import Api, Person
+from tests.support.factories import World, now
+from tests.support.stack import Stack, stack_on
+from tests.support.waiting import eventually
+
+HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+SHIPPED = Path(__file__).resolve().parents[2] / "deploy/haproxy/haproxy.cfg"
+NOTICE = 4.0  # seconds; the configuration takes a process out after two
+PAUSE = 0.5  # before a client's retry, and before a socket connects again
+CALLERS = 40
+USERS = 10
+
+# The mix: of ten requests six ask what costs nothing but the session, three read one post, and one likes it.
+MIX = ("name", "name", "name", "viewer", "viewer", "viewer", "post", "post", "post", "like")
+NAME = "{ __typename }"
+VIEWER = "{ viewer { user { id } } }"
+POST = "query ($id: ID!) { post(id: $id) { id likeCount } }"
+LIKE = "mutation ($id: ID!) { likePost(input: { postId: $id }) { userErrors { code } post { id } } }"
+ADDED = "subscription ($after: Int) { notificationAdded(after: $after) { seq } }"
+
+Record = Callable[[str, object], None]
+
+pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
+
+
+def configured(folder: Path, port: int, ports: Sequence[int]) -> Path:
+    """Writes the shipped configuration with the ports and folder of this test."""
+    changes = {
+        "maxconn 40000": "maxconn 2000",  # what the machine's limit of open files allows
+        "maxconn 36000": "maxconn 1500",
+        "bind :8080": f"bind {LOOPBACK}:{port}",
+        f"bind {LOOPBACK}:8404": f"bind unix@{folder}/operators",
+        "/run/haproxy/photogram.sock": f"{folder}/admin",
+        **{f"{LOOPBACK}:800{number}": f"{LOOPBACK}:{each}" for number, each in enumerate(ports, 1)},
+    }
+    shipped = SHIPPED.read_text()
+    for text, other in changes.items():
+        assert text in shipped
+        shipped = shipped.replace(text, other)
+    if len(ports) < 3:
+        shipped = "\n".join(line for line in shipped.splitlines() if "server api3" not in line) + "\n"
+    file = folder / "haproxy.cfg"
+    file.write_text(shipped)
+    return file
+
+
+@contextmanager
+def haproxy(ports: Sequence[int]) -> Iterator[tuple[str, Path]]:
+    """The address of HAProxy before these ports, while the block runs, and its folder."""
+    reserved = reserve_port()
+    assert reserved is not None
+    assert HAPROXY is not None
+    with (
+        reserved,
+        tempfile.TemporaryDirectory(prefix="haproxy-") as name,
+    ):  # short: a socket's path has 108 bytes at most
+        folder = Path(name)
+        port = reserved.getsockname()[1]
+        file = configured(folder, port, ports)
+        command = [HAPROXY, "-db", "-f", str(file)]
+        with (folder / "haproxy.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  Debian's
+        try:
+            yield f"http://{LOOPBACK}:{port}", folder
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+async def state_of(folder: Path, server: str) -> str:
+    """What HAProxy says of a server, such as UP."""
+    reader, writer = await asyncio.open_unix_connection(folder / "admin")
+    try:
+        writer.write(b"show stat\n")
+        lines = (await reader.read()).decode().splitlines()
+    finally:
+        writer.close()
+    names = lines[0].lstrip("# ").split(",")
+    rows = [dict(zip(names, line.split(","), strict=False)) for line in lines[1:] if line]
+    return next(row["status"] for row in rows if (row["pxname"], row["svname"]) == ("requests", server))
+
+
+class Callers:
+    """Clients that send requests of the mix at a steady rate. Each request that fails is sent once more."""
+
+    def __init__(self, people: Sequence[Person], post: PostRecord, rate: float) -> None:
+        self._people = people
+        self._post_id = to_global_id("Post", post.id)
+        self._rate = rate
+        self._numbers = itertools.count()
+        self.counts = Counter[str]()
+        self.failures: list[str] = []
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        began = time.monotonic()
+
+        async def call() -> None:
+            while not stopping.is_set():
+                number = next(self._numbers)
+                await asyncio.sleep(began + number / self._rate - time.monotonic())
+                await self._request(self._people[number % len(self._people)], MIX[number % len(MIX)])
+
+        await asyncio.gather(*(call() for _ in range(CALLERS)))
+
+    async def _request(self, person: Person, kind: str) -> None:
+        self.counts["requests"] += 1
+        if await self._fails(person, kind):
+            self.counts["retried"] += 1
+            await asyncio.sleep(PAUSE)
+            if why := await self._fails(person, kind):
+                self.failures.append(why)
+
+    async def _fails(self, person: Person, kind: str) -> str:
+        """Why a request failed; empty if it did not."""
+        document = {"name": NAME, "viewer": VIEWER, "post": POST, "like": LIKE}[kind]
+        variables = {"id": self._post_id} if kind in {"post", "like"} else {}
+        try:
+            answer = await person.ask(document, **variables)
+        except (httpx2.HTTPError, ValueError) as error:
+            return f"{kind}: {type(error).__name__} {error}"
+        return f"{kind}: {answer}" if answer.errors or answer.status != 200 else ""
+
+
+class Listener:
+    """A client that receives notifications, and connects again with the last number whenever its socket ends."""
+
+    def __init__(self, person: Person) -> None:
+        self._person = person
+        self.seqs: list[int] = []
+        self.connected = 0
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(OSError, WebSocketException, TimeoutError):
+                async with self._person.socket() as socket:
+                    await socket.subscribe(ADDED, after=self.seqs[-1] if self.seqs else 0)
+                    self.connected += 1
+                    while True:
+                        self.seqs.append((await socket.next(seconds=300))["notificationAdded"]["seq"])
+            await asyncio.sleep(PAUSE)
+
+
+@contextlib.asynccontextmanager
+async def listening(people: Sequence[Person], number: int) -> AsyncIterator[list[Listener]]:
+    """So many connected listeners, divided among these people."""
+    listeners = [Listener(people[each % len(people)]) for each in range(number)]
+    tasks = [asyncio.create_task(listener.run()) for listener in listeners]
+    try:
+
+        async def are_connected() -> bool:
+            return all(listener.connected for listener in listeners)
+
+        await eventually(are_connected, seconds=60)
+        yield listeners
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def notify(world: World, users: Sequence[UserRecord], posts: Sequence[PostRecord], rng: Random) -> None:
+    """Comments on random people's posts, again and again, and notifies them."""
+    while True:
+        for post in rng.sample(posts, 2):
+            await world.comment(post, rng.choice(users))
+        await world.drain()
+        await asyncio.sleep(0.1)
+
+
+async def have_all(world: World, users: Sequence[UserRecord], listeners: Sequence[Listener]) -> bool:
+    """Whether every listener got every notification. No number may come twice or out of order."""
+    for number, listener in enumerate(listeners):
+        assert listener.seqs == sorted(set(listener.seqs))
+        user = users[number % len(users)]
+        rows = world.sources.database["notifications"].find({"recipient_id": user.id}, {"seq": 1})
+        if not {row["seq"] async for row in rows} <= set(listener.seqs):
+            return False
+    return True
+
+
+async def test_a_killed_and_a_drained_process_behind_the_balancer_cost_no_request_and_no_notification(
+    world: World, settings: Settings, tmp_path: Path, rng: Random, full_size: bool, record_property: Record
+) -> None:
+    number, rate, sockets, calm = (3, 200.0, 200, 5.0) if full_size else (2, 40.0, 20, 0.2)
+    users = await world.users(USERS)
+    posts = [await world.post(user) for user in users]
+    patient = settings.model_copy(update={"drain_notice": NOTICE, "drain_timeout": 12.0, "log_level": "WARNING"})
+    async with AsyncExitStack() as opened:
+        with ExitStack() as processes:
+            stacks = [processes.enter_context(stack_on(patient, folder(tmp_path, each))) for each in range(number)]
+            apis = await asyncio.gather(*(stack.api() for stack in stacks))
+            url, balancer = processes.enter_context(haproxy([stack.settings.port for stack in stacks]))
+            await eventually(lambda: answers(url), seconds=20)
+            limits = httpx2.Limits(max_connections=CALLERS)
+            http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=20, limits=limits))
+            tokens = [(await world.sources.sessions.open(user.id, None, now()))[1] for user in users]
+            people = [Person(http, each.access_token) for each in tokens]
+            callers, stopping = Callers(people, posts[0], rate), asyncio.Event()
+            listeners = await opened.enter_async_context(listening(people, sockets))
+            notifying = asyncio.create_task(notify(world, users, posts, rng))
+            calling = asyncio.create_task(callers.run(stopping))
+            try:
+                await asyncio.sleep(calm)
+                await replace(stacks[1], apis[1])
+                await eventually(lambda: is_up(balancer, "api2"), seconds=20)
+                await asyncio.sleep(calm)
+                apis[0].kill()
+                await eventually(lambda: is_down(balancer, "api1"), seconds=20)
+                await asyncio.sleep(calm)
+            finally:
+                stopping.set()
+                notifying.cancel()
+                await asyncio.gather(calling, notifying, return_exceptions=True)
+            calling.result()
+            await world.drain()
+            await eventually(lambda: have_all(world, users, listeners), seconds=60)
+            again = sum(listener.connected - 1 for listener in listeners)
+            for name, value in (*callers.counts.items(), ("failed", len(callers.failures)), ("resumed", again)):
+                record_property(name, value)
+            assert callers.failures == []
+            assert again >= sockets // 3
+
+
+def folder(parent: Path, number: int) -> Path:
+    made = parent / f"api{number}"
+    made.mkdir()
+    return made
+
+
+async def answers(url: str) -> bool:
+    with contextlib.suppress(httpx2.TransportError):
+        async with httpx2.AsyncClient(base_url=url) as http:
+            return (await Api(http).ask(NAME)).status == 200
+    return False
+
+
+async def is_up(folder: Path, server: str) -> bool:
+    return await state_of(folder, server) == "UP"
+
+
+async def is_down(folder: Path, server: str) -> bool:
+    return await state_of(folder, server) == "DOWN"
+
+
+async def replace(stack: Stack, process: Process) -> None:
+    """Drains a process and starts another one at its port."""
+    assert await stack.stop(process, signal_number=signal.SIGTERM) == [0]
+    await stack.api()
