@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     )
     cdn_purge_urls: CommaList = Field(
         (),
-        description="With commas, where each nginx before the media bucket takes PURGE, with the path of the bucket: "
+        description="With commas, where each nginx before the media bucket drops deleted files, with the bucket's path: "
         "http://10.0.0.5:8300/photogram-media.",
     )
 

@@ -26,7 +26,7 @@ MAX_FOLDERS = 3  # of one account: for more, everything of the account is droppe
 MAX_CONCURRENT = 16  # requests to nginx
 FIRST_PAUSE, MAX_PAUSE = 1.0, 10.0  # seconds between two looks at an invalidation
 _TOO_MANY = "TooManyInvalidationsInProgress"
-_PURGED = {200, 404, 412}  # and it had no copy: 404 from newer modules, 412 from Debian's
+_GONE = {403, 404}
 
 
 class CdnBusyError(Exception):
@@ -48,9 +48,10 @@ class Cdn:
         self._http = http
 
     async def purge(self, keys: Collection[str], reference: str) -> None:
-        """Returns once no edge has copies of these files of the media bucket. Safe to repeat.
+        """Returns once no edge has copies of these files, which are deleted from the media bucket. Safe to repeat.
 
-        CloudFront takes equal calls with one `reference` for one. Raises CdnBusyError, CdnRefusedError, and errors of
+        An nginx asks storage again and keeps the answer that the file is gone. CloudFront takes equal calls with one
+        `reference` for one. Raises CdnBusyError, CdnRefusedError, and errors of
         botocore and aiohttp, of which `is_s3_outage` tells whether waiting helps.
         """
         if self._cloudfront is not None:
@@ -60,11 +61,11 @@ class Cdn:
         slots = asyncio.Semaphore(MAX_CONCURRENT)
 
         async def purge(url: str) -> None:
-            async with slots, self._http.request("PURGE", url) as answer:
+            async with slots, self._http.get(url, headers={"X-Purge": "1"}) as answer:
                 if answer.status >= 500:
                     raise ConnectionError(f"{url} answers {answer.status}")
-                if answer.status not in _PURGED:
-                    raise CdnRefusedError(f"{url} answers {answer.status}")
+                if answer.status not in _GONE:
+                    raise CdnRefusedError(f"{url} answers {answer.status} for a file that is deleted")
 
         await asyncio.gather(*(purge(f"{edge}/{key}") for edge in self._edges for key in keys))
 

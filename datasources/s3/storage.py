@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import CopySourceTypeDef, ObjectIdentifierTypeDef
 
-# A CDN asks after an hour whether the object is still there, so that it drops what was made private. It
-# may answer while it asks for a minute more, and for ten if storage is away. `LONGEST_AT_EDGES` adds them.
-IMMUTABLE = "public, max-age=31536000, s-maxage=3600, stale-while-revalidate=60, stale-if-error=600, immutable"
-LONGEST_AT_EDGES = 3600 + 600  # seconds
+# A CDN asks after an hour whether the object is still there, so that it drops what was made private. It may answer with
+# what it has for a minute more, while it asks. It may not when storage is away (stale-if-error): to nginx "there is no
+# such object" is an error too.
+IMMUTABLE = "public, max-age=31536000, s-maxage=3600, stale-while-revalidate=60, immutable"
+LONGEST_AT_EDGES = 3600 + 60  # seconds
 FOR_ONE_VIEWER = "private, max-age=300"
 _ATTEMPTS = 3
 _CONNECTIONS = 32
