@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
     job_queue: Literal["redis", "sns-sqs"] = Field("redis", description="Where jobs wait; sns-sqs is Amazon's.")
-    aws_endpoint: str | None = Field(None, description="Where SNS and SQS are; None means Amazon.")
+    aws_endpoint: str | None = Field(None, description="Where SNS, SQS and CloudFront are; None means Amazon.")
     aws_region: str | None = Field(None, description="Their region, if not `s3_region`.")
     aws_access_key: str | None = Field(
         None, description="For SNS and SQS; None for that of Amazon S3 if it is used, else for the machine's own role."
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     )
     cdn_purge_urls: CommaList = Field(
         (),
-        description="With commas, where each nginx before the media bucket drops deleted files, with the bucket's path: "
+        description="With commas, where each nginx before the media bucket drops deleted files; the bucket's path too: "
         "http://10.0.0.5:8300/photogram-media.",
     )
 

@@ -84,7 +84,7 @@ class Cdn:
                 raise CdnBusyError from error
             raise
         invalidation, pause = answer["Invalidation"], FIRST_PAUSE
-        while invalidation["Status"] != "Completed":
+        while invalidation["Status"].upper() != "COMPLETED":
             await asyncio.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE)
             found = await client.get_invalidation(DistributionId=self._distribution_id, Id=invalidation["Id"])
@@ -114,15 +114,18 @@ async def open_cdn(settings: Settings) -> AsyncIterator[Cdn]:
         cloudfront = None
         if settings.cloudfront_distribution_id:
             session = get_session()
-            if settings.s3_access_key:
-                session.set_credentials(settings.s3_access_key, settings.s3_secret_key.get_secret_value())
+            if credentials := settings.aws_credentials:
+                session.set_credentials(*credentials)
             config = AioConfig(
-                connect_timeout=settings.s3_timeout,
-                read_timeout=settings.s3_timeout,
+                connect_timeout=settings.aws_timeout,
+                read_timeout=settings.aws_timeout,
                 retries={"total_max_attempts": 2, "mode": "standard"},
             )
-            client = session.create_client("cloudfront", region_name="us-east-1", config=config)
-            cloudfront = await stack.enter_async_context(client)
+            cloudfront = await stack.enter_async_context(
+                session.create_client(
+                    "cloudfront", region_name="us-east-1", endpoint_url=settings.aws_endpoint, config=config
+                )
+            )
         timeout = ClientTimeout(total=settings.s3_timeout)
         http = await stack.enter_async_context(ClientSession(timeout=timeout))
         yield Cdn(settings, cloudfront, http)

@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from botocore.exceptions import ClientError
 from bson import ObjectId
-from moto.server import ThreadedMotoServer
 
 from config import Settings
 from datasources.mongo import clock
@@ -21,6 +20,7 @@ from domain.image_formats import SourceFormat
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import Area
+from tests.support.amazon import Amazon, running_amazon
 from tests.support.factories import World, changed_sources, image, now, opened, own_database
 from tests.support.nginx import NGINX, nginx
 from workers.handlers.purge_cdn import purge_cdn
@@ -172,19 +172,14 @@ async def test_private_files_and_installations_without_a_cdn_leave_no_purge(worl
 
 
 @pytest.fixture(scope="module")
-def cloudfront() -> Iterator[str]:
-    """The address of moto's server, which AWS' clients of this process use for CloudFront."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", f"http://{host}:{port}")
-        yield f"http://{host}:{port}"
-    server.stop()
+def amazon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amazon]:
+    with running_amazon(tmp_path_factory.mktemp("amazon")) as amazon:
+        yield amazon
 
 
 @pytest.fixture
-async def at_cloudfront(settings: Settings, cloudfront: str) -> AsyncIterator[World]:
+async def at_cloudfront(settings: Settings, amazon: Amazon) -> AsyncIterator[World]:
+    settings = settings.model_copy(update={"aws_endpoint": amazon.url, "aws_access_key": "tested"})
     async with open_cdn(settings.model_copy(update={"cloudfront_distribution_id": "none"})) as cdn:
         assert cdn._cloudfront is not None
         origin: Any = {
