@@ -246,6 +246,18 @@ async def test_a_damaged_backup_is_refused(source: World, target: World, folder:
         await put_back(target.sources, folder)
 
 
+def test_what_was_half_written_is_no_object(folder: BackupFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.store(MEDIA, "public/a", b"whole")
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        folder.store(MEDIA, "public/b", b"half")
+    assert [key for key, _ in folder.objects(MEDIA)] == ["public/a"]
+
+
 @pytest.mark.parametrize("key", ["../out", "a//b", "/etc/passwd", "a/./b", ""])
 def test_no_key_leads_out_of_the_folder(folder: BackupFolder, key: str) -> None:
     with pytest.raises(BackupError, match="cannot be the name of a file"):

@@ -18,6 +18,7 @@ import msgspec
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
+UNFINISHED = "unfinished"  # the file that is being written
 FORM = 1  # of the folder; a later version that changes it raises the number
 MANIFEST, MEDIA, INCOMING, DOCUMENTS = "manifest.json", "media", "incoming", "documents-"
 RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
@@ -133,6 +134,7 @@ class BackupFolder:
         return self.path / area / key
 
     def _replace(self, path: Path, data: bytes) -> None:
-        new = path.with_name(f"{path.name}.new")
+        """Writes beside the objects first, so that what a killed process leaves half written is none of them."""
+        new = self.path / UNFINISHED
         new.write_bytes(data)
         new.replace(path)

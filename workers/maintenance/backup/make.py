@@ -125,7 +125,7 @@ async def back_up(
 
 def _file_time(folder: BackupFolder) -> float:
     """Now, by the clock of the folder's file system."""
-    probe = folder.path / "began.new"
+    probe = folder.path / "began"
     probe.touch()
     began = probe.stat().st_mtime
     probe.unlink()
