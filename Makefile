@@ -8,7 +8,7 @@ ARGS ?=
 SQS_TESTS := tests/e2e tests/integration/test_job_queue_contract.py tests/integration/test_sqs_queue.py \
 	$(addprefix tests/faults/test_, delivery.py frozen_worker.py killed.py killed_job_queue.py killed_redis.py killed_worker.py)
 
-.PHONY: help run cluster test test-faults test-cluster test-sqs test-engine test-upgrade lint words schema lock clean
+.PHONY: help run cluster test test-faults test-balancer test-cluster test-sqs test-engine test-upgrade lint words schema lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,16 +38,20 @@ test-upgrade: $(MADE) ## Run an older version beside this one: OLDER=COMMIT name
 	@rm -rf .older && mkdir .older && git archive $(OLDER) | tar -x -C .older
 	@PHOTOGRAM_TEST_OLDER=$(CURDIR)/.older $(RUN)/python -m pytest tests/e2e/test_older_version.py $(ARGS)
 
+test-balancer: $(MADE) ## Kill and replace API processes behind HAProxy under 200 requests a second; takes a minute.
+	@exec $(RUN)/python -m pytest tests/faults/test_load_balancer.py --full-size $(ARGS)
+
 lint: $(MADE) words ## Check style, formatting, types, layers, vocabulary, and that schema.graphql is up to date.
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/cfn-lint deploy/cloudfront/*.yaml
 	@$(RUN)/photogram schema | diff -u schema.graphql - || { echo "schema.graphql is not up to date: make schema" >&2; exit 1; }
 
 words: ## Find words of the old vocabulary (docs/old-words.txt) outside the changelog and the glossary.
 	@! git grep -nIiE "(^|[^[:alpha:]])($$(paste -sd '|' docs/old-words.txt))([^[:alpha:]]|$$)" -- . \
-		':!CHANGELOG.md' ':!docs/old-words.txt' ':!*.lock' ':!LICENSE' ':!resolvers/transport/static' | grep -v '^docs/architecture.md:[0-9]*:|\|"Effect": "Allow"'
+		':!CHANGELOG.md' ':!docs/old-words.txt' ':!*.lock' ':!LICENSE' ':!resolvers/transport/static' | grep -v '^docs/architecture.md:[0-9]*:|\|"\{0,1\}Effect"\{0,1\}: "\{0,1\}Allow'
 
 schema: $(MADE) ## Rewrite schema.graphql from the code.
 	@$(RUN)/photogram schema > schema.graphql.new && mv schema.graphql.new schema.graphql

@@ -22,6 +22,7 @@ RESERVATION_HOLD = timedelta(minutes=2)  # after that a file that has not come l
 UNUSED_UPLOAD_KEPT = timedelta(hours=24)  # a ready upload that nothing uses; clients publish within minutes
 RENDITION_WIDTHS = (150, 320, 640, 1080)  # the first one is cut square
 RENDITIONS_MAX = len(RENDITION_WIDTHS) * 3  # each width as JPEG or PNG, WEBP and AVIF
+TURNS_TO_PUBLIC_PER_DAY = 3  # each has all images of an account copied, and dropped by the CDN later; private is free
 UPLOAD_HEADERS_MAX = 8  # of a presigned request
 
 # Texts, in code points after normalization

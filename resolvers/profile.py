@@ -6,6 +6,7 @@ from strawberry import UNSET
 
 from domain.errors import NotFound
 from domain.ids import expect_id
+from domain.limits import TURNS_TO_PUBLIC_PER_DAY
 from domain.records.images import ImageRecord
 from domain.text import checked_biography, checked_display_name, checked_website
 from resolvers.root_fields import mutation, not_cleared
@@ -32,7 +33,8 @@ async def update_profile(info: Info, given: UpdateProfileInput) -> UserPayload:
         changes["avatar"] = await _avatar(info, given.avatar_upload_id)
     if not changes:
         return UserPayload(user=await info.context.loaders.user_by_id.load(viewer_id))
-    return UserPayload(user=await sources.users.update_profile(viewer_id, changes))
+    user = await sources.users.update_profile(viewer_id, changes, turns_to_public=TURNS_TO_PUBLIC_PER_DAY)
+    return UserPayload(user=user)
 
 
 async def _display_name(info: Info, name: str | None) -> str:

@@ -114,7 +114,8 @@ _describe(
     EMAIL_TAKEN="Another account has this address.",
     WEAK_PASSWORD="The password is too short or too common.",  # noqa: S106
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
-    QUOTA_EXCEEDED="Today's or this month's images are used up, or too many uploads were announced within an hour.",
+    QUOTA_EXCEEDED="Today's or this month's images are used up, too many uploads were announced within an hour, or "
+    "the account has gone public too often today.",
     IMAGE_TOO_LARGE=f"The file is larger than {MAX_IMAGE_MIB} MiB.",
     UNSUPPORTED_FORMAT="The file is of none of uploadLimits.formats.",
     IMAGE_CORRUPT="The file is damaged or cut off.",

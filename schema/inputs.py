@@ -114,7 +114,9 @@ class UpdateProfileInput:
         "A ready upload of the viewer's as the new picture; null takes the picture away.", default=strawberry.UNSET
     )
     is_private: bool | None = plain(
-        "Whether only accepted followers see posts. It cannot be cleared: null is refused.", default=strawberry.UNSET
+        "Whether only accepted followers see posts. It cannot be cleared: null is refused. "
+        f"A private account can go public {limits.TURNS_TO_PUBLIC_PER_DAY} times in 24 hours.",
+        default=strawberry.UNSET,
     )
 
 

@@ -23,7 +23,7 @@ class UserError:
     retryable: bool = plain("Whether the same request may succeed later.")
     retry_after_ms: int | None = plain("How long to wait before trying again, in milliseconds.")
     resets_at: datetime | None = plain(
-        "Of QUOTA_EXCEEDED: when the count of the day or month that is full starts again."
+        "Of QUOTA_EXCEEDED: when the count of the day or month that is full starts again, or the account can go public."
     )
 
 

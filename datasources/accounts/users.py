@@ -27,10 +27,13 @@ from domain.records.users import UserRecord, UserState
 from domain.usernames import typed_handle
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
-_PUBLIC = dict.fromkeys(("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest"), 0)
+_PUBLIC = dict.fromkeys(
+    ("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest", "went_public_at"), 0
+)
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")
 MAX_REMEMBERED = 10_000  # handles; when there are more, they are looked up again
+_DAY = timedelta(days=1)
 _DECIDE_AREA = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
 
 
@@ -165,28 +168,44 @@ class UserStore(BatchedReads[UserRecord]):
         user = await self._users.find_one({"_id": user_id}, projection={"email": 1})
         return str(user["email"]) if user else ""
 
-    async def update_profile(self, user_id: ObjectId, changes: dict[str, Any]) -> UserRecord | None:
+    async def update_profile(
+        self, user_id: ObjectId, changes: dict[str, Any], *, turns_to_public: int | None = None
+    ) -> UserRecord | None:
         """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat.
 
         None, with no change, for a deleted account. If an account goes public, accepting its requests is pending; if
-        strangers may see more or less than before, moving its files is.
+        strangers may see more or less than before, moving its files is. Raises Refusal (QUOTA_EXCEEDED), and changes
+        nothing, if a private account would go public more often than `turns_to_public` times in 24 hours.
         """
         values = {
             name: {"$literal": value.to_document() if isinstance(value, ImageRecord) else value}
             for name, value in changes.items()
         }
         now, watched = clock.now(), [name for name in _DECIDE_AREA if name in values]
+        query: Document = {"_id": user_id, **_NOT_DELETED}
+        if changes.get("is_private") is False and turns_to_public is not None:
+            values["went_public_at"] = _turns(now, turns_to_public)
+            earliest = f"went_public_at.{turns_to_public - 1}"
+            query["$or"] = [{"is_private": {"$ne": True}}, {earliest: {"$not": {"$gt": now - _DAY}}}]
         pipeline = change(values, [Task.MOVE_FILES], now, watched=watched) if watched else [{"$set": values}]
         if changes.get("is_private") is False:
             pipeline.append(add_pending([Task.ACCEPT_REQUESTS], now))
         async with self._writes.invalidating([user_id]) as users:
-            user = await users.find_one_and_update(
-                {"_id": user_id, **_NOT_DELETED}, pipeline, projection=_PUBLIC, return_document=True
-            )
+            user = await users.find_one_and_update(query, pipeline, projection=_PUBLIC, return_document=True)
         if user is None:
+            if turns_to_public is not None:
+                await self._refuse_turn(user_id, turns_to_public)
             return None
         await self._job_queue.enqueue_pending(Fact.USER, [user])
         return readable(UserRecord, user)
+
+    async def _refuse_turn(self, user_id: ObjectId, turns_to_public: int) -> None:
+        """Raises Refusal unless the account is deleted."""
+        user = await self._users.find_one({"_id": user_id, **_NOT_DELETED}, projection={"went_public_at": 1})
+        if user is not None and len(turns := user.get("went_public_at", ())) >= turns_to_public:
+            message = f"An account can go public {turns_to_public} times a day."
+            resets_at = turns[turns_to_public - 1] + _DAY
+            raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message, field=["isPrivate"], resets_at=resets_at)
 
     async def mark_files_moved(self, user: UserRecord) -> bool:
         """Marks the moving of files done, unless the account has changed since it was read; whether it did."""
@@ -263,3 +282,10 @@ class UserStore(BatchedReads[UserRecord]):
     async def _holder(self, claimed: Claimed, value: str) -> ObjectId | None:
         """Whose a handle or an address is, in any case."""
         return (await self._claims.find(claimed, [value.lower()])).get(value.lower())
+
+
+def _turns(now: datetime, limit: int) -> Document:
+    """The times of the last turns to public, the latest first, if this is one; an expression over the document."""
+    before = {"$ifNull": ["$went_public_at", []]}
+    turns = {"$slice": [{"$concatArrays": [[now], before]}, limit]}
+    return {"$cond": [{"$ifNull": ["$is_private", False]}, turns, {"$ifNull": ["$went_public_at", "$$REMOVE"]}]}

@@ -42,7 +42,7 @@ class PurgeStore:
     async def delete_media(self, keys: Iterable[str]) -> None:
         """Deletes files; the removal of public ones from the CDN, if there is one, is pending then. Safe to repeat.
 
-        The fact is stored before the files are deleted, so that a process which dies between both forgets nothing.
+        The fact is stored before the files are deleted, so that a process which dies between both loses nothing.
         """
         keys = list(keys)
         facts = self._facts(keys) if self._has_cdn else []

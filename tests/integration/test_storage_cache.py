@@ -64,7 +64,7 @@ async def test_a_private_image_is_never_cached(blobs: Blobs, web: httpx2.AsyncCl
     assert (await web.get(again)).status_code == 404
 
 
-async def test_refusals_are_soon_forgotten_and_have_the_header(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def test_refusals_are_not_cached_for_long_and_have_the_header(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key = media_key(Area.PUBLIC, folder_of(ObjectId(), ObjectId()), DATA, RenditionFormat.JPEG, 320)
     url = blobs.public_url(key) or ""
     missing = await web.get(url)

@@ -1,6 +1,7 @@
 """Accounts in MongoDB."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from bson import ObjectId
@@ -88,6 +89,32 @@ async def test_a_profile_changes_in_the_given_fields_alone(world: World) -> None
     cleared = await world.sources.users.update_profile(ana.id, {"biography": None})
     assert cleared is not None
     assert (cleared.biography, cleared.avatar) == (None, avatar)
+
+
+async def test_an_account_goes_public_three_times_a_day_and_private_always(world: World) -> None:
+    ana, update = await world.user(), world.sources.users.update_profile
+    for _ in range(3):
+        for is_private in (True, True, False, False):
+            assert await update(ana.id, {"is_private": is_private}, turns_to_public=3) is not None
+    assert await update(ana.id, {"is_private": True, "biography": "Hi"}, turns_to_public=3) is not None
+    with pytest.raises(Refusal) as refused:
+        await update(ana.id, {"is_private": False, "biography": "Ho"}, turns_to_public=3)
+    stored = await world.stored_user(ana.id)
+    assert (stored.is_private, stored.biography) == (True, "Hi")
+    assert (refused.value.code, refused.value.field) == (UserErrorCode.QUOTA_EXCEEDED, ["isPrivate"])
+    turns = (await world.sources.database["users"].find_one({"_id": ana.id}) or {})["went_public_at"]
+    assert refused.value.resets_at == turns[2] + timedelta(days=1)
+    assert await update(ana.id, {"biography": "Hey"}, turns_to_public=3) is not None
+    yesterday = [turn - timedelta(days=1) for turn in turns]
+    await world.sources.database["users"].update_one({"_id": ana.id}, {"$set": {"went_public_at.2": yesterday[2]}})
+    assert await update(ana.id, {"is_private": False}, turns_to_public=3) is not None
+    assert not (await world.stored_user(ana.id)).is_private
+
+
+async def test_simultaneous_turns_to_public_are_counted_once(world: World) -> None:
+    ana, update = await world.user(is_private=True), world.sources.users.update_profile
+    await asyncio.gather(*(update(ana.id, {"is_private": False}, turns_to_public=1) for _ in range(10)))
+    assert len((await world.sources.database["users"].find_one({"_id": ana.id}) or {})["went_public_at"]) == 1
 
 
 async def test_a_missing_account_has_no_profile_to_change(world: World) -> None:

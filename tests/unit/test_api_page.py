@@ -116,6 +116,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "images of an account on a day (UTC)": limits.IMAGES_PER_DAY,
         "images of an account in a month (UTC)": limits.IMAGES_PER_MONTH,
         "uploads that an account announces in an hour": limits.UPLOADS_PER_HOUR,
+        "times that a private account goes public in 24 hours": limits.TURNS_TO_PUBLIC_PER_DAY,
         "minutes that a place is reserved for a file that does not come": limits.RESERVATION_HOLD.total_seconds() / 60,
         "minutes for which a presigned request is good": SETTINGS.upload_ttl / 60,
     },
