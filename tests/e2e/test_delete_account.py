@@ -11,7 +11,6 @@ import pytest
 from bson import ObjectId
 
 from domain.ids import from_global_id, to_global_id
-from domain.visibility import Area
 from tests.e2e.conftest import Register
 from tests.support.account_references import account_references, lasting_keys
 from tests.support.auditing import audit
@@ -78,9 +77,8 @@ async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) 
 
 async def objects(world: World, uploads: list[dict[str, Any]]) -> list[str]:
     """The keys of the objects of these uploads in both buckets."""
-    blobs = world.sources.blobs
-    prefixes = [f"{area.value}/{upload['_id']}/" for upload in uploads for area in Area]
-    keys = [blob.key for prefix in prefixes async for blob in blobs.list_media(prefix)]
+    blobs, ids = world.sources.blobs, [str(upload["_id"]) for upload in uploads]
+    keys = [blob.key async for blob in blobs.list_media() if any(id_ in blob.key for id_ in ids)]
     return keys + [blob.key for upload in uploads async for blob in blobs.list_incoming(upload["key"])]
 
 
