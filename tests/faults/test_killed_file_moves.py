@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.media.images import Move
-from datasources.s3.keys import folder_of, is_in_area, is_public
+from datasources.s3.keys import MediaKey, folder_of, is_in_area, is_public
 from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY
 from domain.records.images import ImageRecord
@@ -96,7 +96,7 @@ async def test_no_file_ends_in_the_wrong_area_however_often_the_worker_is_killed
         worker.kill()
         areas = {is_in_area(image, Area.PUBLIC) for image in await images_of(world, ids)}
         kills_during_work += len(areas) == 2 or await are_moving(world, ids)
-        addresses |= guessable(await images_of(world, ids))
+        addresses |= await guessable(world, ids)
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await stack.workers(*WORKERS)
     await audit(world, seconds=PATIENCE)
@@ -104,7 +104,7 @@ async def test_no_file_ends_in_the_wrong_area_however_often_the_worker_is_killed
     record_property("kills", kills)
     record_property("kills_during_work", kills_during_work)
     await assert_all_lie_in(world, ids, Area.PRIVATE)
-    addresses |= guessable(await images_of(world, ids))
+    addresses |= await guessable(world, ids)
     assert await readable(world, addresses) == []
     before_gc = {image.id: set(await files_of(world.sources, image.id)) for image in await images_of(world, ids)}
     record_property("extra_before_gc", sum(len(keys) for keys in before_gc.values()) - 8 * len(ids))
@@ -116,15 +116,17 @@ async def test_no_file_ends_in_the_wrong_area_however_often_the_worker_is_killed
     await assert_all_lie_in(world, ids, Area.PUBLIC)
 
 
-def guessable(images: list[ImageRecord]) -> set[str]:
-    """The keys that these images' files have in the public area, at this version and the ones next to it."""
-    names = {
-        (image.id, image.version + step, rendition.key.rpartition("/")[2])
-        for image in images
-        for rendition in image.renditions
-        for step in (-1, 0, 1)
+async def guessable(world: World, upload_ids: list[ObjectId]) -> set[str]:
+    """The keys that these images' files can have in the public area, at this version and the ones next to it."""
+    uploads = [upload for upload in await world.sources.uploads.by_ids(upload_ids) if upload is not None]
+    return {
+        str(MediaKey(Area.PUBLIC, folder_of(upload.owner_id, upload.id, post_id), version, name))
+        for upload in uploads
+        if upload.image is not None
+        for name in {rendition.key.rpartition("/")[2] for rendition in upload.image.renditions}
+        for version in range(max(upload.image.version - 1, 0), upload.image.version + 2)
+        for post_id in (None, upload.post_id)
     }
-    return {f"{Area.PUBLIC.value}/{upload_id}/{version}/{name}" for upload_id, version, name in names if version >= 0}
 
 
 async def readable(world: World, keys: set[str]) -> list[str]:
