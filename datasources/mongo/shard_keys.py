@@ -48,6 +48,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "notifications": ShardKey(("recipient_id",)),
     "inboxes": _BY_ID,
     "leases": None,
+    "purges": None,
     "malformed": None,
     "failures": None,
 }
