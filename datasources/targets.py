@@ -1,6 +1,9 @@
 """The post or the comment that a mutation is about: whether the viewer may see it, and what they did to it.
 
 All of it is read from one snapshot, in one operation. So the mutation can answer from it, with its own write added.
+
+A snapshot holds what the majority of a replica set has. A query may have shown what the primary alone had a moment
+before. So what is not there, or not to be seen, is read once more as the primary has it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,8 +65,8 @@ class Targets:
     """Reads of what mutations are about."""
 
     def __init__(self, database: Database) -> None:
-        self._posts = snapshot_of(database, "posts")
-        self._comments = snapshot_of(database, "comments")
+        self._posts = snapshot_of(database, "posts"), database["posts"]
+        self._comments = snapshot_of(database, "comments"), database["comments"]
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId, *, with_comments: bool) -> PostTarget | None:
         """A post; None if the viewer may not see it. Without `with_comments` none of the viewer's comments are read."""
@@ -73,14 +76,15 @@ class Targets:
             join_own_like("post_likes", post_id, viewer_id),
             *(join_own_comments(post_id, viewer_id) if with_comments else ()),
         ]
-        found = await find_joined(self._posts, post_id, stages)
-        if found is None:
-            return None
-        document, joined = found
-        post = _visible_post(document, _people(joined, viewer_id))
-        if post is None:
-            return None
-        return PostTarget(post, first(joined["likes"]), own_comments(joined) if with_comments else [])
+        for posts in self._posts:
+            found = await find_joined(posts, post_id, stages)
+            if found is None:
+                continue
+            document, joined = found
+            post = _visible_post(document, _people(joined, viewer_id))
+            if post is not None:
+                return PostTarget(post, first(joined["likes"]), own_comments(joined) if with_comments else [])
+        return None
 
     async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentTarget | None:
         """A comment, also one that is hidden, deleted or not for the viewer; None if there is none."""
@@ -93,19 +97,27 @@ class Targets:
             *join_relations("people", viewer_id),
             join_own_like("comment_likes", comment_id, viewer_id),
         ]
-        found = await find_joined(self._comments, comment_id, stages)
-        if found is None:
-            return None
-        document, joined = found
-        comment, people = readable(CommentRecord, document), _people(joined, viewer_id)
-        if comment is None:
-            return None
-        post = _visible_post(first(joined["posts"]), people)
-        thread: list[CommentRecord | None] = [comment]
-        if comment.parent_id is not None:
-            thread.append(readable(CommentRecord, first(joined["parents"])))
-        is_visible = post is not None and all(_is_comment_visible(each, people) for each in thread)
-        return CommentTarget(comment, is_visible, post, first(joined["likes"]))
+        target: CommentTarget | None = None
+        for comments in self._comments:
+            found = await find_joined(comments, comment_id, stages)
+            target = None if found is None else _comment_target(*found, viewer_id)
+            if target is not None and target.is_visible:
+                break
+        return target
+
+
+def _comment_target(
+    document: Document, joined: Mapping[str, Sequence[Document]], viewer_id: ObjectId
+) -> CommentTarget | None:
+    comment, people = readable(CommentRecord, document), _people(joined, viewer_id)
+    if comment is None:
+        return None
+    post = _visible_post(first(joined["posts"]), people)
+    thread: list[CommentRecord | None] = [comment]
+    if comment.parent_id is not None:
+        thread.append(readable(CommentRecord, first(joined["parents"])))
+    is_visible = post is not None and all(_is_comment_visible(each, people) for each in thread)
+    return CommentTarget(comment, is_visible, post, first(joined["likes"]))
 
 
 def _people(joined: Mapping[str, Sequence[Document]], viewer_id: ObjectId) -> _People:

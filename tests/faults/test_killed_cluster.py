@@ -9,12 +9,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from pymongo import WriteConcern
 from redis.asyncio import Redis
 
 from config import Settings
 from datasources.jobs.redis_queue import stream_key
 from datasources.redis.servers import following
-from deploy.local import valkey_cluster
+from deploy.local import replica_set, valkey_cluster
 from tests.support.actions import Progress, carry_out, likes_and_comments, random_actions, writers
 from tests.support.auditing import audit
 from tests.support.factories import opened
@@ -95,6 +96,35 @@ async def test_a_killed_primary_loses_nothing_acknowledged_and_another_takes_its
         record_property("doubled", count_doubled(stored, expected))
         assert stored == expected
         assert gap < MAX_GAP
+
+
+async def test_what_a_query_shows_before_the_majority_has_it_can_be_liked_and_commented_on(
+    settings: Settings, members: MongoSet
+) -> None:
+    on_set = settings.model_copy(update={"mongo_url": members.url, "mongo_timeout": 60.0})
+    async with opened(on_set) as world:
+        author, viewer = await world.users(2)
+        post = await world.post(author)
+        comment = await world.comment(post, author)
+        targets, rows = world.sources.targets, []
+        for name, record in (("posts", post), ("comments", comment)):
+            row = await world.sources.database[name].find_one_and_delete({"_id": record.id})
+            assert row is not None
+            rows.append((name, row))
+        primary = await members.primary()
+        others = [name for name in replica_set.PORTS if name != primary]
+        try:
+            for name in others:
+                members.signal(name, signal.SIGSTOP)
+            for name, row in rows:
+                await world.sources.database[name].with_options(write_concern=WriteConcern(1)).insert_one(row)
+            assert await targets.post(post.id, viewer.id, with_comments=True) is not None
+            found = await targets.comment(comment.id, viewer.id)
+            assert found is not None
+            assert found.is_visible
+        finally:
+            for name in others:
+                members.signal(name, signal.SIGCONT)
 
 
 async def test_a_killed_valkey_master_loses_nothing_and_all_is_correct_soon_after(
