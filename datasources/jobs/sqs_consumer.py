@@ -4,12 +4,14 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from redis.exceptions import RedisError
 
 from config import Settings
+from datasources.concurrency.batcher import Batcher
 from datasources.concurrency.tasks import run_all
 from datasources.jobs.aws_clients import BATCH, CALLS_AT_ONCE, Addresses, in_batches, limited
 from datasources.jobs.queue import ENQUEUE_SECONDS, Message, parse_job
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 2.0  # a stopping worker waits for its poll, because a cancelled one may still take messages
 MORE_POLLS = 4  # at once, after a poll that was full
 RENEWED_BELOW = 0.7  # the part of a lease that is left of it
+MAX_CALLS = 100  # whose messages are deleted together
 MARK_SECONDS = 24 * 3600  # as long as a message waits
 
 
@@ -51,6 +54,7 @@ class SqsConsumer:
         self._prefix = f"{settings.key_prefix}started:{worker}:"
         self._seconds = settings.aws_timeout
         self._held: dict[bytes, _Held] = {}
+        self._acknowledged: Batcher[Sequence[bytes], None] = Batcher(self._acknowledge, MAX_CALLS)
         self.worker, self.consumer, self.lease = worker, consumer, float(math.ceil(lease))
 
     async def read(self, limit: int, wait: float) -> list[Message]:
@@ -122,9 +126,15 @@ class SqsConsumer:
         return []
 
     async def acknowledge(self, message_ids: Sequence[bytes]) -> None:
+        """As `QueueConsumer.acknowledge`, for concurrent callers together."""
         if message_ids:
-            await self._unmark(message_ids)
-            await run_all(CALLS_AT_ONCE, self._delete, in_batches(message_ids))
+            await self._acknowledged.submit(message_ids)
+
+    async def _acknowledge(self, calls: Sequence[Sequence[bytes]]) -> list[None]:
+        message_ids = list(chain.from_iterable(calls))
+        await self._unmark(message_ids)
+        await run_all(CALLS_AT_ONCE, self._delete, in_batches(message_ids))
+        return [None] * len(calls)
 
     async def _delete(self, message_ids: Sequence[bytes]) -> None:
         """Deletes up to `BATCH` messages. One that SQS does not delete comes again: its job is done by then."""
