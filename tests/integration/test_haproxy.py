@@ -1,0 +1,139 @@
+"""deploy/haproxy/haproxy.cfg before servers that record what reaches them and may close without an answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from domain.limits import FORM_BYTES_MAX, REQUEST_HEAD_BYTES_MAX
+from tests.support.haproxy import HAPROXY, haproxy
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
+
+
+class Recorder:
+    """A server that answers every probe, and every other request unless it is `mute`."""
+
+    def __init__(self) -> None:
+        self.requests = list[str]()
+        self.is_mute = False
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        is_probe = head.startswith("GET /readyz")
+        if not is_probe:
+            self.requests.append(head)
+        if is_probe or not self.is_mute:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+
+@pytest.fixture(scope="module")
+async def servers() -> list[tuple[Recorder, asyncio.Server]]:
+    recorders = [Recorder() for _ in range(3)]
+    return [(each, await asyncio.start_server(each, "127.0.0.1", 0)) for each in recorders]
+
+
+@pytest.fixture(scope="module")
+async def proxied(servers: list[tuple[Recorder, asyncio.Server]]) -> AsyncIterator[httpx2.AsyncClient]:
+    with haproxy([server.sockets[0].getsockname()[1] for _, server in servers]) as (url, _):
+        async with httpx2.AsyncClient(base_url=url, timeout=20) as http:
+
+            async def answers() -> bool:
+                try:
+                    return (await http.get("/graphql")).status_code == 200
+                except httpx2.TransportError:
+                    return False
+
+            await eventually(answers, seconds=20)
+            yield http
+    for _, server in servers:
+        server.close()
+
+
+@pytest.fixture
+def recorders(servers: list[tuple[Recorder, asyncio.Server]]) -> list[Recorder]:
+    found = [recorder for recorder, _ in servers]
+    for each in found:
+        each.requests.clear()
+        each.is_mute = False
+    return found
+
+
+def heads(recorders: list[Recorder]) -> list[str]:
+    return [head for each in recorders for head in each.requests]
+
+
+async def test_what_a_client_says_about_its_address_is_replaced(
+    proxied: httpx2.AsyncClient, recorders: list[Recorder]
+) -> None:
+    lies = {
+        "X-Forwarded-For": "6.6.6.6",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil",
+        "Forwarded": "for=6",
+    }
+    assert (await proxied.get("/graphql", headers={**lies, "X-Real-IP": "6.6.6.6"})).status_code == 200
+    (head,) = heads(recorders)
+    forwarded = sorted(line for line in head.lower().splitlines() if "forwarded" in line or "real-ip" in line)
+    assert forwarded == ["x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+async def test_what_is_for_operators_is_not_to_be_had(
+    proxied: httpx2.AsyncClient, recorders: list[Recorder], path: str
+) -> None:
+    assert (await proxied.get(path)).status_code == 404
+    assert heads(recorders) == []
+
+
+async def fails(http: httpx2.AsyncClient, method: str) -> bool:
+    """Whether a request ends without an answer of the API. HAProxy closes a connection in use, and says nothing."""
+    try:
+        return (await http.request(method, "/graphql")).status_code == 502
+    except httpx2.RemoteProtocolError:
+        return True
+
+
+async def test_a_request_that_may_have_been_done_is_sent_once_and_one_that_reads_again(
+    proxied: httpx2.AsyncClient, recorders: list[Recorder]
+) -> None:
+    for each in recorders:
+        each.is_mute = True
+    assert await fails(proxied, "POST")
+    assert len(heads(recorders)) == 1
+    assert await fails(proxied, "GET")
+    assert len(heads(recorders)) == 1 + 3
+    recorders[0].is_mute = False
+    assert all([(await proxied.get("/graphql")).status_code == 200 for _ in range(3)])
+
+
+async def test_too_large_heads_and_bodies_are_refused_unread(
+    proxied: httpx2.AsyncClient, recorders: list[Recorder]
+) -> None:
+    fits, too_long = "x" * (REQUEST_HEAD_BYTES_MAX - 1_000), "x" * (REQUEST_HEAD_BYTES_MAX + 1)
+    assert (await proxied.get("/graphql", headers={"a": fits})).status_code == 200
+    assert (await proxied.get("/graphql", headers={"a": too_long})).status_code in {400, 431}
+    many = {f"a{number}": "x" for number in range(101)}
+    assert (await proxied.get("/graphql", headers=many)).status_code in {400, 431}
+    reader, writer = await asyncio.open_connection(proxied.base_url.host, proxied.base_url.port)
+    writer.write(b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (FORM_BYTES_MAX + 1))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
+    assert len(heads(recorders)) == 1
+
+
+async def test_without_a_ready_process_clients_are_told_to_come_again(
+    proxied: httpx2.AsyncClient, servers: list[tuple[Recorder, asyncio.Server]]
+) -> None:
+    for _, server in servers:
+        server.close()
+
+    async def is_refused() -> bool:
+        answer = await proxied.post("/graphql", json={})
+        return answer.status_code == 503 and answer.headers.get("Retry-After") == "1"
+
+    await eventually(is_refused, seconds=20)
+    assert (await proxied.post("/graphql", json={})).json()["errors"][0]["extensions"]["code"] == "BUSY"
