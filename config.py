@@ -57,6 +57,15 @@ class Settings(BaseSettings):
     key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
     job_queue: Literal["redis", "sns-sqs"] = Field("redis", description="Where jobs wait; sns-sqs is Amazon's.")
+    events: Annotated[tuple[Literal["redis"], ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Where public events go, with commas; the same for every process (docs/events.md)."
+    )
+    events_source: str = Field(
+        "photogram", min_length=1, description="The `source` of events: this installation's URI."
+    )
+    events_stream_length: int = Field(
+        100_000, ge=1, description="Newest events kept in the stream of Redis, some 500 bytes each."
+    )
     aws_endpoint: str | None = Field(None, description="Where SNS, SQS and CloudFront are; None means Amazon.")
     aws_region: str | None = Field(None, description="Their region, if not `s3_region`.")
     aws_access_key: str | None = Field(

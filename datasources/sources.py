@@ -22,6 +22,7 @@ from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks, keep_running
+from datasources.events.opening import EventSinks, open_event_sinks
 from datasources.feed.entries import EntryStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.feed_states import FeedStates
@@ -108,13 +109,21 @@ class Sources:
     """The stores, and the connections that they use."""
 
     def __init__(
-        self, settings: Settings, client: Client, redis: RedisRoles, blobs: Blobs, cdn: Cdn, job_queue: JobQueue
+        self,
+        settings: Settings,
+        client: Client,
+        redis: RedisRoles,
+        blobs: Blobs,
+        cdn: Cdn,
+        job_queue: JobQueue,
+        event_sinks: EventSinks,
     ) -> None:
         self.settings, self.client, self.redis, self.blobs, self.cdn = settings, client, redis, blobs, cdn
         self.database = database = client[settings.mongo_database]
         # For what nobody decides by: it may lag, and spares the primary.
         self.lagging_database = database.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
         self.job_queue = job_queue
+        self.event_sinks = event_sinks
         self.news = news = News(redis.news, settings.key_prefix)
         self.caches = caches = Caches(CacheServers(redis.cache, settings.key_prefix, reads=settings.caching))
         self.background_writes = BackgroundWrites()
@@ -187,7 +196,8 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         blobs = await stack.enter_async_context(open_blobs(settings))
         cdn = await stack.enter_async_context(open_cdn(settings))
         job_queue = await stack.enter_async_context(open_job_queue(settings, redis))
-        sources = Sources(settings, client, redis, blobs, cdn, job_queue)
+        event_sinks = await stack.enter_async_context(open_event_sinks(settings, redis))
+        sources = Sources(settings, client, redis, blobs, cdn, job_queue, event_sinks)
         stack.push_async_callback(sources.caches.aclose)
         stack.enter_context(readings(sources.caches.read_counts))
         await stack.enter_async_context(redis.following())

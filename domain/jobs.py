@@ -53,9 +53,13 @@ class Task(StrEnum):
     REMOVE_FOLLOWS = "remove_follows"  # end follows both ways after a block
     CLEAN_UP = "clean_up"  # remove what hangs on something deleted
     PURGE_CDN = "purge_cdn"  # remove copies of deleted files from the CDN
+    PUBLISH_REDIS = "publish_redis"  # tell others what happened (`domain/events.py`), by a stream of Redis
 
 
 JobKind = tuple[Task, Fact]
+
+# By the setting that turns each on. A place to which events go has a task of its own, so that none waits for another.
+PUBLISHING: Mapping[str, Task] = {"redis": Task.PUBLISH_REDIS}
 
 
 class Job(msgspec.Struct, frozen=True, order=True):
@@ -98,6 +102,19 @@ def _notified(key_field: str = "_id") -> JobSpec:
     return JobSpec("notifications", key_field, batch=100, concurrency=1)
 
 
+def _published(key_field: str = "_id") -> JobSpec:
+    # Publishing marks the fact too, so it lets counting and notifying go first.
+    return JobSpec("events", key_field, batch=100, concurrency=1, linger=0.3)
+
+
+_PUBLISHED = {
+    Fact.POST_LIKE: _published("target_id"),
+    Fact.COMMENT_LIKE: _published("target_id"),
+    Fact.COMMENT: _published(),
+    Fact.FOLLOW: _published(),
+    Fact.POST: _published(),
+    Fact.USER: _published(),
+}
 _LONG = 600.0  # seconds
 
 JOBS: Mapping[JobKind, JobSpec] = {
@@ -134,6 +151,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.CLEAN_UP, Fact.USER): JobSpec("janitor", seconds=_LONG),
     # A worker of its own: a CDN that is away must delay nothing else. It waits for more files of the same account.
     (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
+    **{(task, fact): spec for task in PUBLISHING.values() for fact, spec in _PUBLISHED.items()},
 }
 
 WORKERS = tuple(dict.fromkeys(spec.worker for spec in JOBS.values()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from domain.jobs import JOBS, Fact, JobKind, Task
+from domain.jobs import JOBS, PUBLISHING, Fact, JobKind, Task
 from workers.handlers import (
     accept_requests,
     add_formats,
@@ -17,6 +17,7 @@ from workers.handlers import (
     move_files,
     notify,
     notify_likes,
+    publish_events,
     purge_cdn,
     refresh_feed,
     remove_follows,
@@ -56,6 +57,7 @@ _FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
     (Task.CLEAN_UP, Fact.POST): clean_up.clean_post,
     (Task.CLEAN_UP, Fact.USER): delete_account.delete_account,
     (Task.PURGE_CDN, Fact.PURGE): purge_cdn.purge_cdn,
+    **{kind: run for task in PUBLISHING.values() for kind, run in publish_events.publishing(task).items()},
 }
 
 _OWNERS: Mapping[JobKind, OwnersFunction] = {

@@ -1,6 +1,6 @@
 """Accounts: profiles, which others see, and the secrets of logging in, which nobody does."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,8 +77,7 @@ class UserStore(BatchedReads[UserRecord]):
     ) -> UserRecord:
         """Creates an account and its claims. Raises Refusal if the handle or the address, in any case, is taken.
 
-        Atomic.
-        With `idempotency`, `find_registered` finds it, and another use of the key is refused (IDEMPOTENCY_KEY_REUSED).
+        Atomic. With `idempotency`, `find_registered` finds it; IDEMPOTENCY_KEY_REUSED refuses another use of the key.
         """
         document: Document = {
             "_id": user_id or clock.new_id(),
@@ -220,6 +219,7 @@ class UserStore(BatchedReads[UserRecord]):
         finds it by the session.
         """
         unusable = {"$literal": f"deleted:{user_id}"}  # an older version's indexes need unique values
+        tasks = [Task.CLEAN_UP, *self._job_queue.publishing]
         emptied: Document = {
             **{name: f"${name}" for name in ("_id", "created_at", "idempotency_key", *_COUNTERS)},
             **dict.fromkeys(("username", "display_name", "email"), ""),
@@ -228,7 +228,7 @@ class UserStore(BatchedReads[UserRecord]):
             "deleted_at": now,
             **({} if session_id is None else {"deletion_session_id": session_id}),
             "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
-            **pending_fields([Task.CLEAN_UP], now),
+            **pending_fields(tasks, now),
         }
 
         async def apply(session: Session) -> bool:
@@ -241,7 +241,7 @@ class UserStore(BatchedReads[UserRecord]):
 
         is_deleted = await in_transaction(self._client, apply)
         if is_deleted:
-            await self._job_queue.enqueue([Job(Task.CLEAN_UP, Fact.USER, str(user_id))])
+            await self._job_queue.enqueue(Job(task, Fact.USER, str(user_id)) for task in tasks)
         return is_deleted
 
     async def find_deleted_in_session(self, session_id: ObjectId) -> ObjectId | None:
@@ -268,6 +268,15 @@ class UserStore(BatchedReads[UserRecord]):
         """Makes the removal of what a deleted account left pending again. Safe to repeat."""
         query, pending = {"_id": user_id, "state": UserState.DELETED.value}, add_pending([Task.CLEAN_UP], now)
         await self._writes.uncached.update_one(query, [{"$unset": "expires_at"}, pending])
+
+    async def pending_events(self, task: Task, user_ids: Sequence[ObjectId]) -> list[Document]:
+        """Those of these accounts of which others have yet to be told, as `_id`, `state` and `changed_at`."""
+        query = {"_id": {"$in": list(user_ids)}, "outbox": task.value}
+        return await self._users.find(query, {"state": 1, "changed_at": 1}).to_list()
+
+    async def set_published(self, user_ids: Sequence[ObjectId], task: Task) -> None:
+        """Marks a task of publishing done. Safe to repeat: an account is deleted once."""
+        await self._writes.uncached.update_many({"_id": {"$in": list(user_ids)}}, mark_done(task))
 
     async def add_to_counts(self, counter: str, deltas: Mapping[ObjectId, int], session: Session) -> None:
         """Adds to a counter of some accounts, within the caller's transaction."""

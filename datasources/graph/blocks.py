@@ -71,7 +71,10 @@ class BlockStore:
 
     async def _end_follows(self, block: Document, now: datetime, session: Session) -> list[Document]:
         """Ends the follows between two users within the caller's transaction; returns them as they are now."""
-        pairs, pipeline = both_ways(block["blocker_id"], block["blocked_id"]), set_state(FollowState.NONE, now)
+        pairs, pipeline = (
+            both_ways(block["blocker_id"], block["blocked_id"]),
+            set_state(FollowState.NONE, now, self._job_queue.publishing),
+        )
         async with self._writes.follows.invalidating(pairs, session) as follows:
             documents = [
                 await follows.find_one_and_update(

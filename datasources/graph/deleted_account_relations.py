@@ -36,7 +36,7 @@ class AccountRelations:
         query = {"_id": {"$in": [row["_id"] for row in rows]}}
         pairs = [pair for row in rows for pair in both_ways(row["follower_id"], row["followee_id"])]
         async with self._writes.follows.invalidating(pairs) as follows:
-            await follows.update_many(query, set_state(FollowState.NONE, now))
+            await follows.update_many(query, set_state(FollowState.NONE, now, self._job_queue.publishing))
         await self._job_queue.enqueue_pending(Fact.FOLLOW, await self._follows.find(query).to_list())
         return True
 

@@ -5,6 +5,7 @@ the limit is exact however many calls come at once, and the one write that makes
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 
 from bson import ObjectId
@@ -23,19 +24,30 @@ STANDING = [FollowState.REQUESTED.value, FollowState.FOLLOWING.value]  # the sta
 _TASKS = (Task.COUNT, Task.COUNT_FOLLOWING, Task.NOTIFY, Task.BACKFILL)
 
 
-def set_state(state: FollowState, now: datetime) -> list[Stage]:
-    """An update pipeline that brings an existing follow into a state; one that ends gives its slot back."""
+def set_state(state: FollowState, now: datetime, publishing: Sequence[Task]) -> list[Stage]:
+    """An update pipeline that brings an existing follow into a state; one that ends gives its slot back.
+
+    `publishing` are the tasks that tell others. They are told of the end of what `has_stood`, not of a mere request.
+    """
     values: Document = {"state": state.value, "accepted": False}
     if state is FollowState.NONE:
         values["slot"] = "$$REMOVE"
+        if publishing:
+            stands = {"$eq": ["$state", FollowState.FOLLOWING.value]}
+            values["has_stood"] = {"$or": [{"$ifNull": ["$has_stood", False]}, stands]}
     if state is FollowState.FOLLOWING:
         is_requested = {"$eq": ["$state", FollowState.REQUESTED.value]}
         values["accepted"] = {"$or": [{"$ifNull": ["$accepted", False]}, is_requested]}
-    return change(values, _TASKS, now, watched="state")
+    return change(values, (*_TASKS, *publishing), now, watched="state")
 
 
 async def upsert_follow(
-    follows: Collection, follower_id: ObjectId, followee_id: ObjectId, state: FollowState, now: datetime
+    follows: Collection,
+    follower_id: ObjectId,
+    followee_id: ObjectId,
+    state: FollowState,
+    now: datetime,
+    publishing: Sequence[Task],
 ) -> Document:
     """The follow of this pair, brought into a state in one write; a follow that stands does not become a request.
 
@@ -48,7 +60,7 @@ async def upsert_follow(
     for attempt in range(MAX_TRIES):
         slot = secrets.randbelow(FOLLOWING_MAX) if attempt < GUESSES else await _free_slot(follows, follower_id)
         values = {"state": new_state, "slot": {"$cond": [has_slot, "$slot", slot]}}
-        pipeline = change(values, _TASKS, now, watched="state")
+        pipeline = change(values, (*_TASKS, *publishing), now, watched="state")
         try:
             document = await follows.find_one_and_update(key, pipeline, upsert=True, return_document=True)
         except DuplicateKeyError:

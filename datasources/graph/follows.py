@@ -49,7 +49,7 @@ class FollowStore:
         """
         state = FollowState.REQUESTED if is_private else FollowState.FOLLOWING
         async with self._writes.follows.invalidating(both_ways(follower_id, followee_id)) as follows:
-            document = await upsert_follow(follows, follower_id, followee_id, state, now)
+            document = await upsert_follow(follows, follower_id, followee_id, state, now, self._job_queue.publishing)
         await self._job_queue.enqueue_pending(Fact.FOLLOW, [document])
         follow = FollowRecord.from_document(document)
         if await self.end_if_blocked(follow, now=now):
@@ -108,7 +108,10 @@ class FollowStore:
             await self._uncached_users.update_one(
                 pending, held if len(requests) == limit else mark_done(Task.ACCEPT_REQUESTS), session=session
             )
-            ids, pipeline = [row["_id"] for row in requests], set_state(FollowState.FOLLOWING, now)
+            ids, pipeline = (
+                [row["_id"] for row in requests],
+                set_state(FollowState.FOLLOWING, now, self._job_queue.publishing),
+            )
             pairs = [pair for row in requests for pair in both_ways(row["follower_id"], user_id)]
             async with self._writes.follows.invalidating(pairs, session) as follows:
                 await follows.update_many({"_id": {"$in": ids}}, pipeline, session=session)
@@ -229,7 +232,9 @@ class FollowStore:
         """Brings a follow into a state; whether there was one, and such a one as `only` says."""
         query: Document = {"follower_id": follower_id, "followee_id": followee_id, **(only or {})}
         async with self._writes.follows.invalidating(both_ways(follower_id, followee_id)) as follows:
-            document = await follows.find_one_and_update(query, set_state(state, now), return_document=True)
+            document = await follows.find_one_and_update(
+                query, set_state(state, now, self._job_queue.publishing), return_document=True
+            )
         if document is not None:
             await self._job_queue.enqueue_pending(Fact.FOLLOW, [document])
         return document is not None

@@ -13,6 +13,7 @@ from datasources.jobs.sns_queue import SnsTransport
 from datasources.jobs.sqs_consumer import POLL_SECONDS, SqsConsumer
 from datasources.redis.roles import RedisRoles, open_queue_servers
 from datasources.redis.servers import following
+from domain.jobs import PUBLISHING
 
 BLOCKING_READ_SECONDS = 5.0
 
@@ -20,11 +21,12 @@ BLOCKING_READ_SECONDS = 5.0
 @contextlib.asynccontextmanager
 async def open_job_queue(settings: Settings, redis: RedisRoles) -> AsyncIterator[JobQueue]:
     """What enqueues jobs in this process."""
+    publishing = [PUBLISHING[place] for place in settings.events]
     if settings.job_queue == "redis":
-        yield JobQueue(RedisTransport(redis.queue, settings.key_prefix))
+        yield JobQueue(RedisTransport(redis.queue, settings.key_prefix), publishing)
         return
     async with open_clients(settings) as (sns, sqs):
-        yield JobQueue(SnsTransport(sns, sqs, settings))
+        yield JobQueue(SnsTransport(sns, sqs, settings), publishing)
 
 
 @contextlib.asynccontextmanager

@@ -4,11 +4,12 @@
 - `pending_since`: when the first of them became pending.
 - `due_at`: when the outbox relay enqueues their jobs next; absent when all of them are dead-lettered.
 - `enqueues`: how often the relay has enqueued them, for its back-off.
+- `changed_at`: when the fact last changed; only with tasks of `PUBLISHING`, whose events tell it.
 - `traceparent`: the place in the trace of the request that made them pending; absent unless it is traced.
 - `dead_lettered`: those of the tasks that the relay skips until they are redriven or the fact changes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,14 +17,17 @@ from bson import ObjectId
 
 from datasources.mongo.client import Document, Readable, Session
 from datasources.telemetry.tracing import TRACEPARENT, current_traceparent
-from domain.jobs import Task
+from domain.jobs import PUBLISHING, Task
 
 Stage = dict[str, Any]
 
 FIRST_PAUSE = timedelta(seconds=3)  # from the first job of a pending task to the relay's
 MAX_PAUSE = timedelta(seconds=60)  # between two of the relay's
+_PUBLISHING = frozenset(PUBLISHING.values())
 _MAX_ENQUEUES = 20  # counted; the pause reaches its maximum long before
-NOTHING_PENDING: Stage = {"$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered", TRACEPARENT]}
+NOTHING_PENDING: Stage = {
+    "$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered", "changed_at", TRACEPARENT]
+}
 _UNSET_DUE_AT: Stage = {
     "$set": {
         "due_at": {"$cond": [{"$setIsSubset": ["$outbox", {"$ifNull": ["$dead_lettered", []]}]}, "$$REMOVE", "$due_at"]}
@@ -33,21 +37,23 @@ _UNSET_DUE_AT: Stage = {
 
 def pending_fields(tasks: Iterable[Task], now: datetime) -> dict[str, Any]:
     """The fields of a new fact for which these tasks are pending."""
+    tasks = list(tasks)
     fields = {
         "outbox": [task.value for task in tasks],
         "pending_since": now,
         "due_at": now + FIRST_PAUSE,
         "enqueues": 0,
     }
-    return fields | _trace()
+    return fields | _time_of_change(tasks, now) | _trace()
 
 
 def add_pending(tasks: Iterable[Task], now: datetime) -> Stage:
     """A stage of an update pipeline: these tasks are pending too, and the relay enqueues them at once."""
+    tasks = list(tasks)
     pending = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [task.value for task in tasks]]}
     since = {"$ifNull": ["$pending_since", now]}
     fields = {"outbox": pending, "pending_since": since, "due_at": now, "enqueues": 0, "dead_lettered": "$$REMOVE"}
-    return {"$set": fields | _trace()}
+    return {"$set": fields | _time_of_change(tasks, now) | _trace()}
 
 
 def change(
@@ -105,6 +111,10 @@ def mark_enqueued(now: datetime, max_pause: timedelta) -> list[Stage]:
     return [{"$set": {"due_at": due_at, "enqueues": {"$min": [_MAX_ENQUEUES, {"$add": ["$enqueues", 1]}]}}}]
 
 
+def _time_of_change(tasks: Collection[Task], now: datetime) -> dict[str, datetime]:
+    return {"changed_at": now} if _PUBLISHING.intersection(tasks) else {}
+
+
 def _trace() -> dict[str, str]:
     traceparent = current_traceparent()
     return {} if traceparent is None else {TRACEPARENT: traceparent}
@@ -116,7 +126,7 @@ async def find_pending(
     keys: Sequence[ObjectId],
     task: Task,
     fields: Mapping[str, int],
-    session: Session,
+    session: Session | None,
     limit: int,
 ) -> list[Document]:
     """Up to `limit` facts with these keys in `field` for which a task is pending, in the order of the keys.

@@ -127,9 +127,13 @@ class QueueConsumer(Protocol):
 
 
 class JobQueue:
-    """Enqueues jobs, those of concurrent callers together."""
+    """Enqueues jobs, those of concurrent callers together.
 
-    def __init__(self, transport: JobTransport) -> None:
+    `publishing` are the tasks that are pending too for every fact of which others are told.
+    """
+
+    def __init__(self, transport: JobTransport, publishing: Sequence[Task] = ()) -> None:
+        self.publishing = publishing
         self.put_back, self.depth, self.ping = transport.put_back, transport.depth, transport.ping
         self._transport = transport
         self._silent_until: dict[str, float] = {}

@@ -43,6 +43,7 @@ class CommentStore(BatchedReads[CommentRecord]):
         self._inserts = BatchedInserts(database["comments"])
         self._posts: Readable = database["posts"]
         self._job_queue = job_queue
+        self._tasks = (*_TASKS, *job_queue.publishing)
 
     async def add(  # noqa: PLR0913  each is a part of the comment
         self,
@@ -76,7 +77,7 @@ class CommentStore(BatchedReads[CommentRecord]):
             "hidden": False,
             "deleted": False,
             "counted": False,
-            **pending_fields([*_TASKS, Task.SCREEN], now),
+            **pending_fields([*self._tasks, Task.SCREEN], now),
             **(idempotency.fields() if idempotency else {}),
         }
         try:
@@ -121,25 +122,25 @@ class CommentStore(BatchedReads[CommentRecord]):
 
     async def delete(self, comment_id: ObjectId, now: datetime, *, by: ObjectId | None = None) -> None:
         """Hides a comment at once; the removal of its likes, replies and so on is pending. Atomic, safe to repeat."""
-        pipeline = change({"deleted": True, "deleted_by": by}, [*_TASKS, Task.CLEAN_UP], now, watched="deleted")
+        pipeline = change({"deleted": True, "deleted_by": by}, [*self._tasks, Task.CLEAN_UP], now, watched="deleted")
         await self._change({"_id": comment_id}, pipeline)
 
     async def hide_screened(self, comment: Document, because: str, now: datetime) -> None:
         """Hides a comment and marks its screening done, in one write, unless it has changed since it was read."""
         query = {"_id": comment["_id"], "version": comment.get("version"), "deleted": False}
-        await self._change(query, [*_hidden(because, now), *mark_done(Task.SCREEN)])
+        await self._change(query, [*_hidden(because, self._tasks, now), *mark_done(Task.SCREEN)])
 
     async def hide(self, comment_id: ObjectId, because: str, now: datetime) -> bool:
         """Hides a comment from all but its author; it is uncounted and its notifications are withdrawn, as if deleted.
 
         Replies stay, reachable by their ids alone. Atomic and safe to repeat. False if there is no such comment.
         """
-        return await self._change({"_id": comment_id, "deleted": False}, _hidden(because, now))
+        return await self._change({"_id": comment_id, "deleted": False}, _hidden(because, self._tasks, now))
 
     async def show(self, comment_id: ObjectId, now: datetime) -> bool:
         """Shows a hidden comment, which is never screened again. Atomic, safe to repeat. False if there is none."""
         pipeline = [
-            *change({"hidden": False, "hidden_because": None}, _TASKS, now, watched="hidden"),
+            *change({"hidden": False, "hidden_because": None}, self._tasks, now, watched="hidden"),
             *mark_done(Task.SCREEN),
         ]
         return await self._change({"_id": comment_id, "deleted": False}, pipeline)
@@ -265,8 +266,8 @@ class CommentStore(BatchedReads[CommentRecord]):
         return document is not None
 
 
-def _hidden(because: str, now: datetime) -> list[Stage]:
-    return change({"hidden": True, "hidden_because": {"$literal": because}}, _TASKS, now, watched="hidden")
+def _hidden(because: str, tasks: Sequence[Task], now: datetime) -> list[Stage]:
+    return change({"hidden": True, "hidden_because": {"$literal": because}}, tasks, now, watched="hidden")
 
 
 def is_comment_shown(comment: Document) -> bool:

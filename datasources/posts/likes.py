@@ -44,8 +44,8 @@ class _Write(msgspec.Struct, frozen=True):
     traceparent: str | None
 
     @classmethod
-    def of(cls, target_id: ObjectId, user_id: ObjectId, liked: bool, now: datetime) -> "_Write":
-        changes = change({"liked": liked}, _TASKS, now, watched="liked")
+    def of(cls, target_id: ObjectId, user_id: ObjectId, liked: bool, tasks: Sequence[Task], now: datetime) -> "_Write":
+        changes = change({"liked": liked}, tasks, now, watched="liked")
         pipeline = [*changes, {"$unset": "expires_at"}] if liked else changes
         return cls(target_id, user_id, liked, pipeline, current_traceparent())
 
@@ -71,15 +71,16 @@ class LikeStore:
         self._by_user = InvalidatingWrites(self._likes, invalidate)
         self._fact = fact
         self._job_queue = job_queue
+        self._tasks = (*_TASKS, *job_queue.publishing)
         self._writes = MongoBatcher(self._write_batch, MAX_BATCH)
 
     async def like(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Makes the user like the target; if that is new, COUNT and NOTIFY are pending. Atomic and safe to repeat."""
-        await self._submit(_Write.of(target_id, user_id, True, now))
+        await self._submit(_Write.of(target_id, user_id, True, self._tasks, now))
 
     async def unlike(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Makes the user not like the target; if they did, the same is pending. Atomic and safe to repeat."""
-        await self._submit(_Write.of(target_id, user_id, False, now))
+        await self._submit(_Write.of(target_id, user_id, False, self._tasks, now))
 
     async def unlike_by_user(self, user_id: ObjectId, now: datetime, limit: int) -> bool:
         """Takes back up to `limit` likes of one user, as `unlike` does; whether there were any. Safe to repeat."""
@@ -120,6 +121,18 @@ class LikeStore:
         fields = {"target_id": 1, "user_id": 1, "liked": 1, "notified": 1, "announced": 1}
         return await find_pending(self._likes, "target_id", target_ids, Task.NOTIFY, fields, session, limit)
 
+    async def pending_events(self, task: Task, target_ids: Sequence[ObjectId], limit: int) -> list[Document]:
+        """Likes of which others have yet to be told, in the order of the targets."""
+        fields = dict.fromkeys(("target_id", "user_id", "liked", "version", "changed_at"), 1)
+        return await find_pending(self._likes, "target_id", target_ids, task, fields, None, limit)
+
+    async def set_published(self, likes: Sequence[Document], task: Task) -> None:
+        """Marks a task of publishing done for those of these likes that have not changed since they were read."""
+        for version in {like["version"] for like in likes}:
+            same = {**among([like for like in likes if like["version"] == version], "target_id"), "version": version}
+            await self._likes.update_many(same, mark_done(task), hint=BY_ID)
+        await self._remove_taken_back([like for like in likes if not like["liked"]], None)
+
     async def set_counted(self, likes: Sequence[Document], session: Session) -> None:
         """Marks these likes as reflected in the counts; they are read with `pending_counts` in the same transaction."""
         pipeline = [{"$set": {"counted": "$liked"}}, *mark_done(Task.COUNT)]
@@ -147,7 +160,7 @@ class LikeStore:
         if likes:
             await self._likes.update_many(among(likes, "target_id"), pipeline, session=session, hint=BY_ID)
 
-    async def _remove_taken_back(self, likes: Sequence[Document], session: Session) -> None:
+    async def _remove_taken_back(self, likes: Sequence[Document], session: Session | None) -> None:
         """Deletes likes that are taken back and have nothing pending; a TTL index deletes announced ones later."""
         if not likes:
             return
@@ -195,5 +208,9 @@ class LikeStore:
         for write in writes:
             traces[write.target_id] = traces.get(write.target_id) or write.traceparent
         await self._job_queue.enqueue_traced(
-            {Job(task, self._fact, str(target_id)): trace for target_id, trace in traces.items() for task in _TASKS}
+            {
+                Job(task, self._fact, str(target_id)): trace
+                for target_id, trace in traces.items()
+                for task in self._tasks
+            }
         )

@@ -109,7 +109,7 @@ class PostStore(BatchedReads[PostRecord]):
 
         Atomic. Raises NotFound for a post that does not exist or is somebody else's.
         """
-        pending = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP]
+        pending = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP, *self._job_queue.publishing]
         changes = {"$set": {"deleted": True, "deleted_at": now, **pending_fields(pending, now)}, "$inc": {"version": 1}}
         own: Document = {"_id": post_id, "author_id": author_id}
         document = await self._edit({**own, "deleted": False}, changes)

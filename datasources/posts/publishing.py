@@ -101,7 +101,8 @@ class PublishingStore:
         self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime, session: Session
     ) -> Document | None:
         """Makes a post in PROCESSING READY in the caller's transaction; returns it, to enqueue its jobs, or None."""
-        pending = pending_fields([Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES], now)
+        tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES, *self._job_queue.publishing]
+        pending = pending_fields(tasks, now)
         values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
         post = await self._leave_processing(post_id, {"$set": values}, session)
         if post is not None:

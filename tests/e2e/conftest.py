@@ -12,6 +12,7 @@ from datasources.sources import prepare
 from deploy.demo.seed import DemoLogin, seed
 from tests.support.auditing import audit
 from tests.support.client import Api, Person
+from tests.support.events import stream_entries
 from tests.support.factories import opened, own_database
 from tests.support.redis_masters import refused_by_slots
 from tests.support.stack import Stack, stack_on, start_all
@@ -23,7 +24,7 @@ Register = Callable[..., Awaitable[Person]]
 @pytest.fixture(scope="session")
 def e2e_settings(shared_settings: Settings) -> Iterator[Settings]:
     """Settings of the shared processes: a database and a key prefix of their own."""
-    with own_database(shared_settings) as settings:
+    with own_database(shared_settings, events=("redis",)) as settings:
         yield settings
 
 
@@ -37,6 +38,7 @@ async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory
         yield running
         async with opened(e2e_settings) as world:
             await audit(world, are_files_awaited=True)
+            await stream_entries(world)  # each is as its schema says
         assert not refused_by_slots(e2e_settings), "a cluster takes several keys in one command only in one slot"
 
 

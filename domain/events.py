@@ -1,0 +1,138 @@
+"""Public events: what others are told of facts, as CloudEvents 1.0 (docs/events.md, schemas in docs/events/).
+
+An event says what holds now, after a change of a fact. It names things by the API's global ids. Words are in it only if
+a stranger may see them at the moment at which the event is made.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from bson import ObjectId
+
+from domain.ids import to_global_id
+from domain.records.comments import CommentRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
+from domain.visibility import STRANGERS, can_view_comment, can_view_post
+
+VERSION = 1  # of the types; it changes when a consumer of the old form would misread the new one
+
+
+class EventType(StrEnum):
+    """What can happen."""
+
+    POST_PUBLISHED = "post.published"
+    POST_DELETED = "post.deleted"
+    POST_LIKED = "post.liked"
+    POST_UNLIKED = "post.unliked"
+    COMMENT_LIKED = "comment.liked"
+    COMMENT_UNLIKED = "comment.unliked"
+    COMMENT_ADDED = "comment.added"
+    COMMENT_DELETED = "comment.deleted"  # or hidden
+    USER_FOLLOWED = "user.followed"
+    USER_UNFOLLOWED = "user.unfollowed"
+    USER_DELETED = "user.deleted"
+
+    @property
+    def full_name(self) -> str:
+        """The CloudEvents `type`."""
+        return f"photogram.{self.value}.v{VERSION}"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A fact after its change number `sequence`; `subject` is the global id of what it happened to.
+
+    The id is made of these alone, so it is the same each time the event is sent.
+    """
+
+    type: EventType
+    fact_id: ObjectId
+    sequence: int
+    subject: str
+    time: datetime
+    data: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """With the source, unique; equal for repetitions."""
+        return f"{self.type.value}:{self.fact_id}:{self.sequence}"
+
+    def to_cloud_event(self, source: str) -> dict[str, Any]:
+        """The event in CloudEvents' JSON format, with the extension `sequence`."""
+        return {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": source,
+            "type": self.type.full_name,
+            "subject": self.subject,
+            "time": self.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "sequence": f"{self.sequence:010}",
+            "data": self.data,
+        }
+
+
+def post_event(post: PostRecord, author: UserRecord | None, at: datetime) -> Event:
+    """That a post was published or deleted, each of which happens once. `author` is None if the account is gone."""
+    data: dict[str, Any] = {"postId": to_global_id("Post", post.id), "authorId": to_global_id("User", post.author_id)}
+    if author is not None and can_view_post(post, author, STRANGERS):
+        data["content"] = {"caption": post.caption, "hashtags": post.hashtags, "imageCount": len(post.images)}
+    kind, sequence = (EventType.POST_DELETED, 2) if post.deleted else (EventType.POST_PUBLISHED, 1)
+    return Event(kind, post.id, sequence, data["postId"], at, data)
+
+
+def comment_event(
+    comment: CommentRecord, version: int, author: UserRecord | None, *, is_post_public: bool, at: datetime
+) -> Event:
+    """That a comment was added (or is shown again), or is gone: deleted or hidden."""
+    data: dict[str, Any] = {
+        "commentId": to_global_id("Comment", comment.id),
+        "postId": to_global_id("Post", comment.post_id),
+        "authorId": to_global_id("User", comment.author_id),
+    }
+    if comment.parent_id is not None:
+        data["parentId"] = to_global_id("Comment", comment.parent_id)
+    if is_post_public and author is not None and can_view_comment(comment, author, STRANGERS):
+        data["content"] = {"text": comment.text, "hashtags": comment.hashtags}
+    kind = EventType.COMMENT_ADDED if comment.is_shown else EventType.COMMENT_DELETED
+    return Event(kind, comment.id, version, data["commentId"], at, data)
+
+
+def like_event(
+    target_type: str,
+    like_id: ObjectId,
+    target_id: ObjectId,
+    user_id: ObjectId,
+    version: int,
+    *,
+    liked: bool,
+    at: datetime,
+) -> Event:
+    """That somebody likes a post or a comment, or no longer does."""
+    target = to_global_id(target_type, target_id)
+    kinds = {
+        ("Post", True): EventType.POST_LIKED,
+        ("Post", False): EventType.POST_UNLIKED,
+        ("Comment", True): EventType.COMMENT_LIKED,
+        ("Comment", False): EventType.COMMENT_UNLIKED,
+    }
+    data = {f"{target_type.lower()}Id": target, "userId": to_global_id("User", user_id)}
+    return Event(kinds[target_type, liked], like_id, version, target, at, data)
+
+
+def follow_event(
+    follow_id: ObjectId, follower_id: ObjectId, followee_id: ObjectId, version: int, *, stands: bool, at: datetime
+) -> Event:
+    """That one account follows another, or no longer does."""
+    followee = to_global_id("User", followee_id)
+    data = {"followerId": to_global_id("User", follower_id), "followeeId": followee}
+    kind = EventType.USER_FOLLOWED if stands else EventType.USER_UNFOLLOWED
+    return Event(kind, follow_id, version, followee, at, data)
+
+
+def deletion_event(user_id: ObjectId, at: datetime) -> Event:
+    """That an account was deleted."""
+    user = to_global_id("User", user_id)
+    return Event(EventType.USER_DELETED, user_id, 1, user, at, {"userId": user})

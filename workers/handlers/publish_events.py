@@ -1,0 +1,147 @@
+"""Others are told what happened: public events go to each sink that the settings name (docs/events.md).
+
+Each handler is safe to run twice, also side by side: the events are computed from the facts as they are now, with ids
+made of fact and version, so a repetition has the id of the first. A fact that changes meanwhile stays pending. What is
+pending for a sink that the settings no longer name is marked done, and nothing is sent.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import partial
+
+from bson import ObjectId
+
+from datasources.mongo import clock
+from datasources.sources import Sources
+from domain.events import Event, comment_event, deletion_event, follow_event, like_event, post_event
+from domain.jobs import Fact, Task
+from domain.records.comments import CommentRecord
+from domain.records.follows import FollowState
+from domain.records.posts import PostRecord, PostStatus
+from domain.records.users import UserRecord, UserState
+from domain.visibility import STRANGERS, can_view_post
+from workers.handlers.apply_in_chunks import MAX_FACTS
+from workers.runtime.handler import HandlerFunction, RetryLater, Tools
+
+
+async def _publish_likes(task: Task, target_type: str, tools: Tools, *keys: str) -> Collection[str]:
+    """Tells who likes a target and who no longer does."""
+    likes = tools.sources.post_likes if target_type == "Post" else tools.sources.comment_likes
+    pending = await likes.pending_events(task, [ObjectId(key) for key in keys], MAX_FACTS)
+    events = [
+        like_event(
+            target_type,
+            like["_id"],
+            like["target_id"],
+            like["user_id"],
+            like["version"],
+            liked=like["liked"],
+            at=like.get("changed_at") or clock.now(),
+        )
+        for like in pending
+    ]
+    await _send(tools.sources, task, events)
+    await likes.set_published(pending, task)
+    return keys if len(pending) == MAX_FACTS else ()
+
+
+async def _publish_follows(task: Task, tools: Tools, *keys: str) -> None:
+    """Tells who follows whom and who no longer does; nothing of requests."""
+    follows = await tools.sources.follows.pending(task, [ObjectId(key) for key in keys])
+    events = [
+        follow_event(
+            follow.id,
+            follow.follower_id,
+            follow.followee_id,
+            follow.version,
+            stands=follow.state is FollowState.FOLLOWING,
+            at=follow.changed_at or clock.now(),
+        )
+        for follow in follows
+        if follow.state is FollowState.FOLLOWING or follow.has_stood
+    ]
+    await _send(tools.sources, task, events)
+    await tools.sources.follows.mark_done(follows, task)
+
+
+async def _publish_posts(task: Task, tools: Tools, *keys: str) -> None:
+    """Tells of posts that are published, and of the deletion of those that were."""
+    sources = tools.sources
+    documents = await sources.posts.pending(task, [ObjectId(key) for key in keys])
+    posts = [PostRecord.from_document(document) for document in documents]
+    authors = await _accounts(sources, [post.author_id for post in posts])
+    events = [
+        post_event(post, authors.get(post.author_id), document.get("changed_at") or clock.now())
+        for post, document in zip(posts, documents, strict=True)
+        if post.status is PostStatus.READY
+    ]
+    await _send(sources, task, events)
+    await sources.posts.mark_all_done(documents, task)
+
+
+async def _publish_comments(task: Task, tools: Tools, *keys: str) -> None:
+    """Tells of comments that are shown or no longer; a new one is told once it is screened."""
+    sources = tools.sources
+    pending = await sources.comments.pending(task, [ObjectId(key) for key in keys])
+    documents = [document for document in pending if not _waits_for_screen(document)]
+    comments = [CommentRecord.from_document(document) for document in documents]
+    posts = {post.id: post for post in await sources.posts.by_ids([each.post_id for each in comments]) if post}
+    people = [*(comment.author_id for comment in comments), *(post.author_id for post in posts.values())]
+    accounts = await _accounts(sources, people)
+    public = {post.id for post in posts.values() if _is_public(post, accounts.get(post.author_id))}
+    events = [
+        comment_event(
+            comment,
+            document.get("version", 0),
+            accounts.get(comment.author_id),
+            is_post_public=comment.post_id in public,
+            at=document.get("changed_at") or clock.now(),
+        )
+        for comment, document in zip(comments, documents, strict=True)
+    ]
+    await _send(sources, task, events)
+    await sources.comments.mark_done(documents, task)
+    if len(documents) < len(pending):
+        raise RetryLater
+
+
+async def _publish_accounts(task: Task, tools: Tools, *keys: str) -> None:
+    """Tells of deleted accounts."""
+    users = await tools.sources.users.pending_events(task, [ObjectId(key) for key in keys])
+    deleted = [user for user in users if user["state"] == UserState.DELETED.value]
+    await _send(
+        tools.sources, task, [deletion_event(user["_id"], user.get("changed_at") or clock.now()) for user in deleted]
+    )
+    await tools.sources.users.set_published([user["_id"] for user in users], task)
+
+
+def publishing(task: Task) -> dict[tuple[Task, Fact], HandlerFunction]:
+    """The handlers that fill the sink of a task."""
+    return {
+        (task, Fact.POST_LIKE): partial(_publish_likes, task, "Post"),
+        (task, Fact.COMMENT_LIKE): partial(_publish_likes, task, "Comment"),
+        (task, Fact.COMMENT): partial(_publish_comments, task),
+        (task, Fact.FOLLOW): partial(_publish_follows, task),
+        (task, Fact.POST): partial(_publish_posts, task),
+        (task, Fact.USER): partial(_publish_accounts, task),
+    }
+
+
+async def _send(sources: Sources, task: Task, events: Sequence[Event]) -> None:
+    sink = sources.event_sinks.get(task)
+    if sink is not None and events:
+        await sink.send(events)
+
+
+async def _accounts(sources: Sources, ids: Sequence[ObjectId]) -> dict[ObjectId, UserRecord]:
+    return {user.id: user for user in await sources.users.by_ids(list(dict.fromkeys(ids))) if user is not None}
+
+
+def _is_public(post: PostRecord, author: UserRecord | None) -> bool:
+    return author is not None and can_view_post(post, author, STRANGERS)
+
+
+def _waits_for_screen(comment: dict[str, object]) -> bool:
+    """Whether a shown comment has yet to be screened; one whose screening keeps failing stays shown."""
+    outbox, dead = comment.get("outbox", ()), comment.get("dead_lettered", ())
+    waits = Task.SCREEN.value in outbox and Task.SCREEN.value not in dead  # type: ignore[operator]
+    return waits and not comment["deleted"]
