@@ -90,8 +90,10 @@ async def running_workers(
             for number in range(CONSUMERS):
                 queue = await stack.enter_async_context(open_consumer(world.sources.settings, name, f"{name}-{number}"))
                 group.create_task(Worker(world.tools, queue, handlers=handlers, read_wait=0.05).run(stopping))
-        yield
-        stopping.set()
+        try:
+            yield
+        finally:
+            stopping.set()  # being cancelled is not enough: redis-py may swallow that
 
 
 async def deliver(world: World, messages: Sequence[Message]) -> None:
