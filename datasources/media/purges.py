@@ -15,7 +15,7 @@ from datasources.s3.storage import Blobs
 from domain.jobs import Fact, Task
 from domain.records.record import Stored
 
-MAX_KEYS = 1_000  # of one fact
+MAX_KEYS = 100  # of one fact
 
 
 class PurgeRecord(Stored, frozen=True, kw_only=True):

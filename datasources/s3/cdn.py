@@ -14,6 +14,7 @@ from aiohttp import ClientSession, ClientTimeout
 from botocore.exceptions import ClientError
 
 from config import Settings
+from datasources.concurrency.tasks import run_all
 from datasources.s3.errors import error_code
 from datasources.s3.keys import MediaKey
 from domain.visibility import Area
@@ -58,16 +59,15 @@ class Cdn:
             paths = [f"{self._path}/{path}" for path in paths_of(keys)]
             for start in range(0, len(paths), MAX_WILDCARDS):
                 await self._invalidate(self._cloudfront, paths[start : start + MAX_WILDCARDS], f"{reference}-{start}")
-        slots = asyncio.Semaphore(MAX_CONCURRENT)
+        await run_all(MAX_CONCURRENT, self._ask_again, [f"{edge}/{key}" for edge in self._edges for key in keys])
 
-        async def purge(url: str) -> None:
-            async with slots, self._http.get(url, headers={"X-Purge": "1"}) as answer:
-                if answer.status >= 500:
-                    raise ConnectionError(f"{url} answers {answer.status}")
-                if answer.status not in _GONE:
-                    raise CdnRefusedError(f"{url} answers {answer.status} for a file that is deleted")
-
-        await asyncio.gather(*(purge(f"{edge}/{key}") for edge in self._edges for key in keys))
+    async def _ask_again(self, url: str) -> None:
+        """Has an nginx ask storage for a deleted file."""
+        async with self._http.get(url, headers={"X-Purge": "1"}) as answer:
+            if answer.status >= 500:
+                raise ConnectionError(f"{url} answers {answer.status}")
+            if answer.status not in _GONE:
+                raise CdnRefusedError(f"{url} answers {answer.status} for a file that is deleted")
 
     async def _invalidate(self, client: "CloudFrontClient", paths: Sequence[str], reference: str) -> None:
         """Returns when an invalidation is completed."""
