@@ -13,6 +13,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "feeds datasources.feed.feed_states.FeedStates.enqueue_due",
         "* workers.runtime.drain.*",  # of `repair` and tests
     ),
+    "One process of all asks what waits, four times a minute.": ("* workers.monitoring.*",),
     "A job has failed, or is tried again by hand.": ("* datasources.jobs.dead_letters.DeadLetterStore.*",),
     "Operators ask for it: verify, repair, gc, the copying of an older version's data.": (
         "* workers.maintenance.*",

@@ -65,7 +65,7 @@ async def _begin(sources: Sources, manifest: Manifest) -> None:
     database = sources.database
     begun = await database[RESTORING].find_one({"_id": manifest.documents})
     if begun is None:
-        for name in await database.list_collection_names():
+        for name in sorted(await database.list_collection_names()):
             if not name.startswith("system.") and await database[name].find_one({}, {"_id": 1}) is not None:
                 raise BackupError(f"the database {database.name} is not empty ({name}); a backup needs an empty one")
         await database[RESTORING].insert_one({"_id": manifest.documents})
