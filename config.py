@@ -57,8 +57,11 @@ class Settings(BaseSettings):
     key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
     job_queue: Literal["redis", "sns-sqs"] = Field("redis", description="Where jobs wait; sns-sqs is Amazon's.")
-    events: Annotated[tuple[Literal["redis"], ...], NoDecode, BeforeValidator(_split)] = Field(
+    events: Annotated[tuple[Literal["redis", "webhooks"], ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Where public events go, with commas; the same for every process (docs/events.md)."
+    )
+    webhook_private_addresses: bool = Field(
+        False, description="Lets webhooks go over http and to private addresses: for tests, refused in production."
     )
     events_source: str = Field(
         "photogram", min_length=1, description="The `source` of events: this installation's URI."
@@ -275,6 +278,12 @@ class Settings(BaseSettings):
             raise ValueError("PHOTOGRAM_CLOUDFRONT_KEY_PAIR_ID and a private key are needed together")
         if has_key and not self.media_base_url:
             raise ValueError("PHOTOGRAM_MEDIA_BASE_URL must be the address of the CDN that checks the signatures")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_private_webhooks_in_production(self) -> Self:
+        if self.environment == "production" and self.webhook_private_addresses:
+            raise ValueError("PHOTOGRAM_WEBHOOK_PRIVATE_ADDRESSES is for tests; production must not have it")
         return self
 
     @model_validator(mode="after")

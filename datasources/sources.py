@@ -23,6 +23,8 @@ from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks, keep_running
 from datasources.events.opening import EventSinks, open_event_sinks
+from datasources.events.webhook_endpoints import EndpointStore
+from datasources.events.webhook_messages import MessageStore
 from datasources.feed.entries import EntryStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.feed_states import FeedStates
@@ -69,7 +71,7 @@ from datasources.s3.cdn import Cdn, open_cdn
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
-from domain.jobs import Fact
+from domain.jobs import Fact, Task
 
 
 class Caches:
@@ -123,7 +125,6 @@ class Sources:
         # For what nobody decides by: it may lag, and spares the primary.
         self.lagging_database = database.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
         self.job_queue = job_queue
-        self.event_sinks = event_sinks
         self.news = news = News(redis.news, settings.key_prefix)
         self.caches = caches = Caches(CacheServers(redis.cache, settings.key_prefix, reads=settings.caching))
         self.background_writes = BackgroundWrites()
@@ -176,6 +177,11 @@ class Sources:
 
         self.notifications = NotificationStore(database, news)
         self.dead_letters = DeadLetterStore(database)
+
+        self.webhook_endpoints = EndpointStore(database)
+        self.webhook_messages = MessageStore(database, job_queue, self.webhook_endpoints)
+        webhooks = {Task.PUBLISH_WEBHOOKS: self.webhook_messages} if "webhooks" in settings.events else {}
+        self.event_sinks: EventSinks = {**event_sinks, **webhooks}
 
 
 @contextlib.asynccontextmanager

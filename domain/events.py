@@ -56,8 +56,8 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """With the source, unique; equal for repetitions."""
-        return f"{self.type.value}:{self.fact_id}:{self.sequence}"
+        """With the source, unique; equal for repetitions. It has no dot, as webhooks ask of ids."""
+        return f"{self.type.value.replace('.', '_')}:{self.fact_id}:{self.sequence}"
 
     def to_cloud_event(self, source: str) -> dict[str, Any]:
         """The event in CloudEvents' JSON format, with the extension `sequence`."""
@@ -74,30 +74,38 @@ class Event(msgspec.Struct, frozen=True):
         }
 
 
-def post_event(post: PostRecord, author: UserRecord | None, at: datetime) -> Event:
-    """That a post was published or deleted, each of which happens once. `author` is None if the account is gone."""
-    data: dict[str, Any] = {"postId": to_global_id("Post", post.id), "authorId": to_global_id("User", post.author_id)}
-    if author is not None and can_view_post(post, author, STRANGERS):
-        data["content"] = {"caption": post.caption, "hashtags": post.hashtags, "imageCount": len(post.images)}
+def post_event(post: PostRecord, at: datetime) -> Event:
+    """That a post was published or deleted, each of which happens once."""
+    data = {"postId": to_global_id("Post", post.id), "authorId": to_global_id("User", post.author_id)}
     kind, sequence = (EventType.POST_DELETED, 2) if post.deleted else (EventType.POST_PUBLISHED, 1)
     return Event(kind, post.id, sequence, data["postId"], at, data)
 
 
-def comment_event(
-    comment: CommentRecord, version: int, author: UserRecord | None, *, is_post_public: bool, at: datetime
-) -> Event:
+def post_content(post: PostRecord, author: UserRecord | None) -> dict[str, Any] | None:
+    """The words of a post; None if strangers may not see them. `author` is None if the account is gone."""
+    if author is None or not can_view_post(post, author, STRANGERS):
+        return None
+    return {"caption": post.caption, "hashtags": post.hashtags, "imageCount": len(post.images)}
+
+
+def comment_event(comment: CommentRecord, version: int, at: datetime) -> Event:
     """That a comment was added (or is shown again), or is gone: deleted or hidden."""
-    data: dict[str, Any] = {
+    data = {
         "commentId": to_global_id("Comment", comment.id),
         "postId": to_global_id("Post", comment.post_id),
         "authorId": to_global_id("User", comment.author_id),
     }
     if comment.parent_id is not None:
         data["parentId"] = to_global_id("Comment", comment.parent_id)
-    if is_post_public and author is not None and can_view_comment(comment, author, STRANGERS):
-        data["content"] = {"text": comment.text, "hashtags": comment.hashtags}
     kind = EventType.COMMENT_ADDED if comment.is_shown else EventType.COMMENT_DELETED
     return Event(kind, comment.id, version, data["commentId"], at, data)
+
+
+def comment_content(comment: CommentRecord, author: UserRecord | None) -> dict[str, Any] | None:
+    """The words of a comment; None if strangers may not see them below a post that they may see."""
+    if author is None or not can_view_comment(comment, author, STRANGERS):
+        return None
+    return {"text": comment.text, "hashtags": comment.hashtags}
 
 
 def like_event(

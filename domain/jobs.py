@@ -25,6 +25,7 @@ class Fact(StrEnum):
     INTEREST = "interest"
     FEED = "feed"
     FAN_OUT = "fan_out"  # a chunk of a long one
+    WEBHOOK_MESSAGE = "webhook_message"  # an event on its way to an endpoint
     PURGE = "purge"  # deleted public files
 
     @property
@@ -54,12 +55,14 @@ class Task(StrEnum):
     CLEAN_UP = "clean_up"  # remove what hangs on something deleted
     PURGE_CDN = "purge_cdn"  # remove copies of deleted files from the CDN
     PUBLISH_REDIS = "publish_redis"  # tell others what happened (`domain/events.py`), by a stream of Redis
+    PUBLISH_WEBHOOKS = "publish_webhooks"  # the same by webhooks
+    DELIVER = "deliver"  # send webhooks to their endpoint
 
 
 JobKind = tuple[Task, Fact]
 
 # By the setting that turns each on. A place to which events go has a task of its own, so that none waits for another.
-PUBLISHING: Mapping[str, Task] = {"redis": Task.PUBLISH_REDIS}
+PUBLISHING: Mapping[str, Task] = {"redis": Task.PUBLISH_REDIS, "webhooks": Task.PUBLISH_WEBHOOKS}
 
 
 class Job(msgspec.Struct, frozen=True, order=True):
@@ -151,6 +154,8 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.CLEAN_UP, Fact.USER): JobSpec("janitor", seconds=_LONG),
     # A worker of its own: a CDN that is away must delay nothing else. It waits for more files of the same account.
     (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
+    # As many at once as there may be endpoints, so that a slow one holds up no other.
+    (Task.DELIVER, Fact.WEBHOOK_MESSAGE): JobSpec("webhooks", "endpoint_id", concurrency=20),
     **{(task, fact): spec for task in PUBLISHING.values() for fact, spec in _PUBLISHED.items()},
 }
 

@@ -12,6 +12,7 @@ from workers.handlers import (
     complete_post,
     compute_interests,
     delete_account,
+    deliver_webhooks,
     fan_out,
     ingest,
     move_files,
@@ -57,6 +58,7 @@ _FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
     (Task.CLEAN_UP, Fact.POST): clean_up.clean_post,
     (Task.CLEAN_UP, Fact.USER): delete_account.delete_account,
     (Task.PURGE_CDN, Fact.PURGE): purge_cdn.purge_cdn,
+    (Task.DELIVER, Fact.WEBHOOK_MESSAGE): deliver_webhooks.deliver_webhooks,
     **{kind: run for task in PUBLISHING.values() for kind, run in publish_events.publishing(task).items()},
 }
 

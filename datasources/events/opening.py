@@ -14,7 +14,7 @@ EventSinks = Mapping[Task, EventSink]
 
 @contextlib.asynccontextmanager
 async def open_event_sinks(settings: Settings, redis: RedisRoles) -> AsyncIterator[EventSinks]:
-    """The sinks by the tasks that fill them. They connect on first use."""
+    """The sinks outside MongoDB, by the tasks that fill them. They connect on first use."""
     sinks: dict[Task, EventSink] = {}
     if "redis" in settings.events:
         sinks[Task.PUBLISH_REDIS] = RedisEventStream(redis.queue, settings)

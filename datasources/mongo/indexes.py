@@ -130,6 +130,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     "inboxes": [],
     "purges": [_pending_by("account")],
     "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],
+    "webhook_endpoints": [],
+    "webhook_messages": [
+        IndexModel([("endpoint_id", UP), ("state", UP), ("next_at", UP)]),
+        _pending_by("endpoint_id"),
+        _EXPIRES,
+    ],
     "leases": [],
     "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],
 }

@@ -47,6 +47,8 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "rankings": _BY_ID_RANGES,
     "notifications": ShardKey(("recipient_id",)),
     "inboxes": _BY_ID,
+    "webhook_endpoints": None,
+    "webhook_messages": None,
     "leases": None,
     "purges": None,
     "malformed": None,

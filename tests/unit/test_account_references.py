@@ -10,6 +10,8 @@ ELSEWHERE = {
     "leases": "names of processes",
     "failures": "deleted when their job is done",
     "purges": "names accounts only by what stands for them in keys",
+    "webhook_endpoints": "holds nothing of accounts",
+    "webhook_messages": "ids that must reach others, which a TTL index deletes",
     "malformed": "raw messages, which a TTL index deletes",
 }
 

@@ -23,6 +23,7 @@ COMMANDS = [
     "schema",
     "backup",
     "restore",
+    "webhooks",
     "dlq",
 ]
 

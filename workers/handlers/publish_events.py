@@ -17,9 +17,9 @@ from domain.jobs import Fact, Task
 from domain.records.comments import CommentRecord
 from domain.records.follows import FollowState
 from domain.records.posts import PostRecord, PostStatus
-from domain.records.users import UserRecord, UserState
-from domain.visibility import STRANGERS, can_view_post
+from domain.records.users import UserState
 from workers.handlers.apply_in_chunks import MAX_FACTS
+from workers.handlers.event_content import with_content
 from workers.runtime.handler import HandlerFunction, RetryLater, Tools
 
 
@@ -67,12 +67,10 @@ async def _publish_posts(task: Task, tools: Tools, *keys: str) -> None:
     """Tells of posts that are published, and of the deletion of those that were."""
     sources = tools.sources
     documents = await sources.posts.pending(task, [ObjectId(key) for key in keys])
-    posts = [PostRecord.from_document(document) for document in documents]
-    authors = await _accounts(sources, [post.author_id for post in posts])
     events = [
-        post_event(post, authors.get(post.author_id), document.get("changed_at") or clock.now())
-        for post, document in zip(posts, documents, strict=True)
-        if post.status is PostStatus.READY
+        post_event(post, document.get("changed_at") or clock.now())
+        for document in documents
+        if (post := PostRecord.from_document(document)).status is PostStatus.READY
     ]
     await _send(sources, task, events)
     await sources.posts.mark_all_done(documents, task)
@@ -83,20 +81,13 @@ async def _publish_comments(task: Task, tools: Tools, *keys: str) -> None:
     sources = tools.sources
     pending = await sources.comments.pending(task, [ObjectId(key) for key in keys])
     documents = [document for document in pending if not _waits_for_screen(document)]
-    comments = [CommentRecord.from_document(document) for document in documents]
-    posts = {post.id: post for post in await sources.posts.by_ids([each.post_id for each in comments]) if post}
-    people = [*(comment.author_id for comment in comments), *(post.author_id for post in posts.values())]
-    accounts = await _accounts(sources, people)
-    public = {post.id for post in posts.values() if _is_public(post, accounts.get(post.author_id))}
     events = [
         comment_event(
-            comment,
+            CommentRecord.from_document(document),
             document.get("version", 0),
-            accounts.get(comment.author_id),
-            is_post_public=comment.post_id in public,
-            at=document.get("changed_at") or clock.now(),
+            document.get("changed_at") or clock.now(),
         )
-        for comment, document in zip(comments, documents, strict=True)
+        for document in documents
     ]
     await _send(sources, task, events)
     await sources.comments.mark_done(documents, task)
@@ -129,15 +120,7 @@ def publishing(task: Task) -> dict[tuple[Task, Fact], HandlerFunction]:
 async def _send(sources: Sources, task: Task, events: Sequence[Event]) -> None:
     sink = sources.event_sinks.get(task)
     if sink is not None and events:
-        await sink.send(events)
-
-
-async def _accounts(sources: Sources, ids: Sequence[ObjectId]) -> dict[ObjectId, UserRecord]:
-    return {user.id: user for user in await sources.users.by_ids(list(dict.fromkeys(ids))) if user is not None}
-
-
-def _is_public(post: PostRecord, author: UserRecord | None) -> bool:
-    return author is not None and can_view_post(post, author, STRANGERS)
+        await sink.send(await with_content(sources, events))
 
 
 def _waits_for_screen(comment: dict[str, object]) -> bool:
