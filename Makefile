@@ -60,6 +60,7 @@ COMPILE := $(RUN)/uv pip compile -q --generate-hashes --no-emit-index-url --univ
 lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P httpx2" updates only that one.
 	$(COMPILE) $(or $(ARGS),--upgrade) pyproject.toml -o requirements.lock
 	$(COMPILE) $(or $(ARGS),--upgrade) --extra embedded --extra demo --extra tracing --extra dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) $(or $(ARGS),--upgrade) --extra bench pyproject.toml -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## Remove .venv, caches and builds; keep the data in .photogram.
 	rm -rf .venv .peers .older build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

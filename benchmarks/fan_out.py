@@ -13,10 +13,11 @@ from bson import ObjectId
 from benchmarks.lib.bare_fan_out import insert_bare, run_job_per_follower
 from benchmarks.lib.documents import insert, post, users
 from benchmarks.lib.entry_bytes import measure_entry_bytes
-from benchmarks.lib.loads import Load, Stopwatch, load_row
+from benchmarks.lib.loads import Load, Stopwatch, costs_of, load_row
 from benchmarks.lib.push_limits import measure_push_limits
 from benchmarks.lib.report import Table, median, rounds, show
 from benchmarks.lib.servers import finish, servers, stores, widen_cache
+from benchmarks.lib.unit_costs import Save, save_unit_costs
 from config import Settings
 from datasources.feed.feed_states import HOLDS_ALL
 from datasources.jobs.outbox import pending_fields
@@ -42,14 +43,15 @@ Way = Callable[[ObjectId, Sequence[ObjectId], int], Awaitable[Load]]
 def main(
     repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of all ways in turn.")] = 5,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    save: Save = False,
 ) -> None:
     """Fans posts out by real worker processes, beside bare inserts of the same rows and a job for each follower."""
     with servers() as settings:
-        tables = finish(_measure(settings.model_copy(update={"feed_push_limit": 10**9}), repeat), LONGEST)
+        tables = finish(_measure(settings.model_copy(update={"feed_push_limit": 10**9}), repeat, save=save), LONGEST)
     show(tables, ["pymongo", "redis"], markdown=markdown)
 
 
-async def _measure(settings: Settings, repeat: int) -> list[Table]:
+async def _measure(settings: Settings, repeat: int, *, save: bool) -> list[Table]:
     async with stores(settings) as sources:
         await widen_cache(sources)
         loads = await _rates(sources, repeat)
@@ -69,12 +71,15 @@ async def _measure(settings: Settings, repeat: int) -> list[Table]:
             table.rows += [
                 load_row(f"{followers:,}, {way}", of, base, unit=1e6, digits=1) for way, of in loads[followers].items()
             ]
+        if save:
+            alone = {followers: costs_of(of["one worker"]) for followers, of in loads.items()}
+            save_unit_costs({f"an entry, {followers:,} followers": costs for followers, costs in alone.items()})
         ours = loads[10_000]["one worker"]
         cpu, rate = median([load.cpu for load in ours]), median([load.rate for load in ours])
         return [
             table,
             await measure_entry_bytes(sources),
-            *await measure_push_limits(sources, cpu, rate),
+            *await measure_push_limits(sources, cpu, rate, save=save),
         ]
 
 

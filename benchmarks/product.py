@@ -24,6 +24,7 @@ from benchmarks.lib.report import Table, median, percentile, rounds, show, times
 from benchmarks.lib.request_steps import request_steps, sampled_launcher
 from benchmarks.lib.servers import finish, servers, stores
 from benchmarks.lib.turns import Cost, take_turns
+from benchmarks.lib.unit_costs import Save, save_unit_costs
 from config import Settings
 
 LONGEST = 3_600.0
@@ -37,7 +38,7 @@ TRIAL, SATURATING = 30, 200  # requests, before it counts and when it does
 FEWEST = 200  # requests that have a p99
 
 
-def main(
+def main(  # noqa: PLR0913, PLR0917  options of a command
     before: Annotated[list[Path] | None, typer.Option(help="An older checkout with its `.venv`. Repeatable.")] = None,
     also: Annotated[
         list[str] | None, typer.Option(help="This checkout with one more setting, as PHOTOGRAM_NAME=VALUE. Repeatable.")
@@ -50,6 +51,7 @@ def main(
         bool, typer.Option("--profile", help="Show which steps of a request take the time, and nothing else.")
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    save: Save = False,
 ) -> None:
     """Sends the product's commonest operations to each server in turn and counts what they take."""
     with servers() as running, contextlib.ExitStack() as stack:
@@ -64,7 +66,7 @@ def main(
         else:
             if peer:
                 sides[MERCURIUS] = stack.enter_context(mercurius(settings))
-            tables = finish(_measure(settings, sides, chosen, repeat, load_seconds), LONGEST)
+            tables = finish(_measure(settings, sides, chosen, repeat, load_seconds, save=save), LONGEST)
     show(tables, ["graphql-core", "strawberry-graphql", "pymongo", "redis", "uvicorn"], markdown=markdown)
 
 
@@ -74,7 +76,7 @@ async def _fill(settings: Settings) -> list[Operation]:
 
 
 async def _measure(
-    settings: Settings, sides: Servers, chosen: Sequence[Operation], repeat: int, load_seconds: float
+    settings: Settings, sides: Servers, chosen: Sequence[Operation], repeat: int, load_seconds: float, *, save: bool
 ) -> list[Table]:
     async with Redis.from_url(settings.redis_url) as redis:
         sizes = await compare(sides, chosen)
@@ -83,12 +85,25 @@ async def _measure(
             if not (cold and operation.writes):
                 ways = {name: way(server, operation, redis, cold=cold) for name, server in sides.items()}
                 costs[cold][operation.name] = await take_turns(ways, repeat, BUDGET)
+    if save:
+        save_unit_costs(_unit_costs(costs))
     titles = {False: "Warm", True: "Redis emptied before each request"}
     tables = [_sizes(sizes), *(_costs(titles[cold], sides, costs[cold]) for cold in titles)]
     loaded = [each for each in chosen if each.name in AT_HALF_LOAD]
     if load_seconds and loaded:
         tables.append(await _half_load(sides, loaded, repeat, load_seconds))
     return tables
+
+
+def _unit_costs(costs: Mapping[bool, Mapping[str, Mapping[str, Sequence[Cost]]]]) -> dict[str, dict[str, float]]:
+    names = ("api_ms", "mongodb_ms", "redis_ms")
+    return {
+        f"{operation}: {'Redis empty' if cold else 'warm'}": {
+            name: 1000 * median(values) for name, values in zip(names, zip(*by_server[NOW], strict=True), strict=True)
+        }
+        for cold, by_operation in costs.items()
+        for operation, by_server in by_operation.items()
+    }
 
 
 async def _profile(

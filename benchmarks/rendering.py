@@ -16,6 +16,7 @@ from PIL import Image, ImageChops, ImageOps, ImageStat
 from benchmarks.lib.photograph import phone_jpeg
 from benchmarks.lib.rendering_children import measure_children, peak_mib
 from benchmarks.lib.report import Table, median, rounds, show, times
+from benchmarks.lib.unit_costs import Save, save_unit_costs
 from domain.image_formats import RenditionFormat
 from workers.rendering.allocator import tune_allocator
 from workers.rendering.pipeline import render
@@ -75,6 +76,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Which picture.")] = 1,
     level: Annotated[bool, typer.Option("--level", help="A phone held level, not upright.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    save: Save = False,
 ) -> None:
     """Renders a 12-megapixel JPEG our way and the naive way in turn; prints costs, memory and likeness."""
     data = phone_jpeg(seed, level=level)
@@ -87,6 +89,9 @@ def main(
         cpu, ratio = median(costs[way]), times(costs[base], costs[way])
         table.rows.append([name, f"{cpu:.3f}", f"{1 / cpu:.2f}", ratio, f"{memory[way]:.0f} MiB"])
     show([table, _likeness(data), *measure_children(data, repeat)], ["pillow"], markdown=markdown)
+    if save:
+        costed = {"jpeg_ms": ours_jpeg, "all_ms": ours}
+        save_unit_costs({"render an image": {name: 1000 * median(costs[way]) for name, way in costed.items()}})
 
 
 def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way, float]]:

@@ -13,9 +13,10 @@ from benchmarks.lib.checkouts import Before, CheckoutApi, checkout_api, compared
 from benchmarks.lib.documents import posts, users
 from benchmarks.lib.http_callers import Caller, request_of
 from benchmarks.lib.loads import mongod
-from benchmarks.lib.mutations import ADD_COMMENT, FOLLOW, LIKE_COMMENT, LIKE_POST, UNLIKE_POST, spread
+from benchmarks.lib.mutations import ADD_COMMENT, FOLLOW, LIKE_COMMENT, LIKE_POST, UNLIKE_POST, spread, upload_requests
 from benchmarks.lib.report import Table, median, rounds, show, times
 from benchmarks.lib.servers import finish, servers, stores
+from benchmarks.lib.unit_costs import Save, save_unit_costs
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.ids import to_global_id
@@ -26,6 +27,7 @@ BUDGET = 300.0  # seconds of rounds
 AUTHORS = 300
 POSTS_EACH = 5
 ACTORS = 50  # who act in turn
+UPLOADERS = 300  # each may announce ten files
 WARM_UP = 60
 NO_COMMANDS = {"hello", "isMaster", "ping", "serverStatus", "getMore"}  # what each connection or this command sends
 
@@ -50,8 +52,7 @@ class Side:
     async def prepare(self) -> None:
         """Fills the database. No request comes twice, but each like is also repeated and taken back."""
         now, sources = clock.now(), self._sources
-        actors = [await sources.sessions.open(actor, None, now) for actor in await users(sources, ACTORS)]
-        tokens = [tokens.access_token for _, tokens in actors]
+        tokens = await _tokens(sources, ACTORS)
         authors = await users(sources, AUTHORS)
         post_ids = await posts(sources, authors * POSTS_EACH)
         on_posts = zip(post_ids, authors, strict=False)
@@ -63,6 +64,7 @@ class Side:
             "likeComment": _requests(LIKE_COMMENT, tokens, "Comment", [comment.id for comment in added]),
             "addComment": _requests(ADD_COMMENT, tokens, "Post", post_ids),
             "followUser": _requests(FOLLOW, tokens, "User", authors),
+            "createUpload": upload_requests(await _tokens(sources, UPLOADERS)),
         }
 
     @property
@@ -93,15 +95,18 @@ def main(
     requests: Annotated[int, typer.Option(min=1, help="Mutations of a case in a round.")] = 300,
     limit: Annotated[int, typer.Option("--rounds", min=1, help="Rounds.")] = 7,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    save: Save = False,
 ) -> None:
     """Sends mutations to one API process of each checkout in turns, without workers, and counts what they take."""
     with servers() as settings, contextlib.ExitStack() as stack:
         apis = [stack.enter_context(checkout_api(name, path, settings)) for name, path in compared(before).items()]
-        table = finish(_measure(apis, callers, requests, limit), LONGEST)
-    show([table], ["pymongo", "strawberry-graphql"], markdown=markdown)
+        sides = finish(_measure(apis, callers, requests, limit), LONGEST)
+    show([_table(sides, callers)], ["pymongo", "strawberry-graphql"], markdown=markdown)
+    if save:
+        save_unit_costs({case: _costs(spent) for case, spent in sides[0].spent.items()})
 
 
-async def _measure(apis: Sequence[CheckoutApi], callers: int, requests: int, limit: int) -> Table:
+async def _measure(apis: Sequence[CheckoutApi], callers: int, requests: int, limit: int) -> list[Side]:
     async with contextlib.AsyncExitStack() as stack:
         sides = [Side(api, await stack.enter_async_context(stores(api.settings))) for api in apis]
         for side in sides:
@@ -110,7 +115,13 @@ async def _measure(apis: Sequence[CheckoutApi], callers: int, requests: int, lim
             for case in sides[0].cases:
                 for side in sides:
                     await side.run(case, requests if number else WARM_UP, callers, keep=number > 0)
-    return _table(sides, callers)
+    return sides
+
+
+async def _tokens(sources: Sources, count: int) -> list[str]:
+    """Access tokens of so many new people."""
+    opened = [await sources.sessions.open(person, None, clock.now()) for person in await users(sources, count)]
+    return [tokens.access_token for _, tokens in opened]
 
 
 def _requests(query: str, tokens: Sequence[str], noun: str, ids: Sequence[ObjectId]) -> Iterator[bytes]:
@@ -138,6 +149,11 @@ def _table(sides: Sequence[Side], callers: int) -> Table:
             row += [*_cells(old), api, times([each.mongod for each in spent], [each.mongod for each in old])]
         table.rows.append(row)
     return table
+
+
+def _costs(spent: Sequence[Spent]) -> dict[str, float]:
+    api, stored, commands = (median(values) for values in zip(*spent, strict=True))
+    return {"api_ms": api, "mongodb_ms": stored, "mongodb_commands": commands}
 
 
 def _cells(spent: Sequence[Spent]) -> list[str]:

@@ -73,3 +73,11 @@ def load_row(
         times([load.rate for load in loads], [load.rate for load in bases]),
         times([load.cpu for load in loads], [load.cpu for load in bases]),
     ]
+
+
+def costs_of(loads: Sequence[Load]) -> dict[str, float]:
+    """Processor milliseconds each time, a worker's and MongoDB's: the medians, for the file of unit costs."""
+    return {
+        "worker_ms": median([load.own_cpu / load.done for load in loads]) * 1000,
+        "mongodb_ms": median([load.mongo_cpu / load.done for load in loads]) * 1000,
+    }

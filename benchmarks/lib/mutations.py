@@ -1,8 +1,13 @@
 """Mutations that benchmarks send, and who does them to what."""
 
+import base64
+import itertools
 from collections.abc import Iterator, Sequence
 
 from bson import ObjectId
+
+from benchmarks.lib.http_callers import request_of
+from domain.limits import IMAGES_PER_DAY
 
 LIKE = "mutation($id: ID!) { %s(input: {postId: $id}) { userErrors { code } post { id likeCount viewerHasLiked } } }"
 LIKE_POST = LIKE % "likePost"
@@ -20,6 +25,11 @@ FOLLOW = """mutation($id: ID!) {
     userErrors { code } user { id followerCount viewerFollowState viewerIsFollowing }
   }
 }"""
+CREATE_UPLOAD = """mutation($input: CreateUploadInput!) {
+  createUpload(input: $input) {
+    userErrors { code } upload { id status } request { url method headers { name value } expiresAt }
+  }
+}"""
 
 
 def spread(tokens: Sequence[str], ids: Sequence[ObjectId]) -> Iterator[tuple[str, ObjectId]]:
@@ -27,3 +37,17 @@ def spread(tokens: Sequence[str], ids: Sequence[ObjectId]) -> Iterator[tuple[str
     for shift in range(len(ids)):
         for number, token in enumerate(tokens):
             yield token, ids[(number * len(ids) // len(tokens) + shift) % len(ids)]
+
+
+def upload_inputs() -> Iterator[dict[str, object]]:
+    """Inputs of `createUpload` for files that all differ."""
+    for number in itertools.count():
+        yield {"format": "JPEG", "byteSize": 3_000_000, "sha256": base64.b64encode(number.to_bytes(32)).decode()}
+
+
+def upload_requests(tokens: Sequence[str]) -> Iterator[bytes]:
+    """`createUpload` by each person as often as a day allows, in turn."""
+    for token, described in zip(
+        itertools.chain(*itertools.repeat(tokens, IMAGES_PER_DAY)), upload_inputs(), strict=False
+    ):
+        yield request_of(CREATE_UPLOAD, token, {"input": described})

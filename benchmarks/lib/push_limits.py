@@ -1,13 +1,14 @@
 """Where pushing should end: what each limit costs a post and a read, by measured costs and a Zipf graph."""
 
 from collections.abc import Sequence
-from math import log
 
 from bson import ObjectId
 
 from benchmarks.lib.documents import insert, post, users
 from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import Table, median, rounds
+from benchmarks.lib.unit_costs import save_unit_costs
+from benchmarks.lib.zipf import ZipfNetwork
 from datasources.feed.feed_states import HOLDS_ALL
 from datasources.mongo import clock
 from datasources.sources import Sources
@@ -23,11 +24,13 @@ PEOPLE, FOLLOWING = (1_000_000, 100_000_000), 200  # of the graphs, and whom eac
 READS_A_POST = 20  # reads of first pages for each post that is made, by everybody
 
 
-async def measure_push_limits(sources: Sources, push: float, rate: float) -> list[Table]:
+async def measure_push_limits(sources: Sources, push: float, rate: float, *, save: bool) -> list[Table]:
     """The costs of reads that pull, and of every limit; `push` is an entry's processor seconds, `rate` one worker's."""
     reads = await _reads(sources)
     table = Table("A feed's skeleton of 20 posts, 500 entries kept", ["authors pulled", "CPU ms", "CPU ms more"])
     none = reads[0]
+    if save:
+        save_unit_costs({"pulled author": {"cpu_ms": (reads[PULLED[-1]] - none) / PULLED[-1] * 1000}})
     table.rows += [[str(n), f"{cpu * 1e3:.2f}", f"{(cpu - none) * 1e3:.2f}"] for n, cpu in reads.items()]
     return [table, *(_limits(people, push, rate, reads) for people in PEOPLE)]
 
@@ -60,7 +63,7 @@ async def _viewer(sources: Sources, pulled: Sequence[ObjectId]) -> ObjectId:
 
 
 def _limits(people: int, push: float, rate: float, reads: dict[int, float]) -> Table:
-    """The mean costs in a graph where the author of rank n has 1/n as many followers as the first one.
+    """The mean costs in a network by Zipf's law.
 
     Authors post equally often; everybody who follows reads, so this is the dearest case of pushing.
     """
@@ -77,22 +80,19 @@ def _limits(people: int, push: float, rate: float, reads: dict[int, float]) -> T
             "CPU ms, a post and its reads",
         ],
     )
-    harmonic = 0.5772 + _ln(people)
-    first = min(people, people * FOLLOWING / harmonic)
+    network = ZipfNetwork(people, FOLLOWING)
     for limit in LIMITS:
-        above = min(people, int(first / limit))
-        # Those of rank above `above` have first / rank followers each: a harmonic sum.
-        share = (0.5772 + _ln(above)) / harmonic if above else 0.0
+        share = network.share_above(limit)
         entries, pulled = FOLLOWING * (1 - share), FOLLOWING * share
         more = _between(reads, pulled)
         together = entries * push + READS_A_POST * more
         table.rows.append(
             [
                 f"{limit:,}" if limit < 10**9 else "none",
-                f"{above:,}",
+                f"{network.authors_above(limit):,}",
                 f"{entries:.0f}",
                 f"{entries * push * 1e3:.2f}",
-                f"{min(limit, first) / rate:,.1f}",
+                f"{min(limit, network.most_followers) / rate:,.1f}",
                 f"{pulled:.0f}",
                 f"{more * 1e3:.2f}",
                 f"{together * 1e3:.1f}",
@@ -108,7 +108,3 @@ def _between(reads: dict[int, float], pulled: float) -> float:
     high = min((number for number in numbers if number >= pulled), default=low)
     part = (pulled - low) / (high - low) if high > low else 0.0
     return max(0.0, reads[low] + part * (reads[high] - reads[low]) - reads[0])
-
-
-def _ln(number: float) -> float:
-    return log(number) if number > 1 else 0.0
