@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
     job_queue: Literal["redis", "sns-sqs"] = Field("redis", description="Where jobs wait; sns-sqs is Amazon's.")
-    events: Annotated[tuple[Literal["redis", "webhooks"], ...], NoDecode, BeforeValidator(_split)] = Field(
+    events: Annotated[tuple[Literal["redis", "sns", "webhooks"], ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Where public events go, with commas; the same for every process (docs/events.md)."
     )
     webhook_private_addresses: bool = Field(

@@ -22,7 +22,7 @@ from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks, keep_running
-from datasources.events.opening import EventSinks, open_event_sinks
+from datasources.events.opening import EventSinks, open_event_sinks, prepare_events
 from datasources.events.webhook_endpoints import EndpointStore
 from datasources.events.webhook_messages import MessageStore
 from datasources.feed.entries import EntryStore
@@ -243,6 +243,7 @@ async def prepare(settings: Settings) -> None:
         if settings.upload_events:
             await blobs.report_incoming(await prepare_upload_events(settings))
     await prepare_job_queue(settings)
+    await prepare_events(settings)
 
 
 async def check_prepared(settings: Settings) -> None:

@@ -55,6 +55,7 @@ class Task(StrEnum):
     CLEAN_UP = "clean_up"  # remove what hangs on something deleted
     PURGE_CDN = "purge_cdn"  # remove copies of deleted files from the CDN
     PUBLISH_REDIS = "publish_redis"  # tell others what happened (`domain/events.py`), by a stream of Redis
+    PUBLISH_SNS = "publish_sns"  # the same by a topic of SNS
     PUBLISH_WEBHOOKS = "publish_webhooks"  # the same by webhooks
     DELIVER = "deliver"  # send webhooks to their endpoint
 
@@ -62,7 +63,11 @@ class Task(StrEnum):
 JobKind = tuple[Task, Fact]
 
 # By the setting that turns each on. A place to which events go has a task of its own, so that none waits for another.
-PUBLISHING: Mapping[str, Task] = {"redis": Task.PUBLISH_REDIS, "webhooks": Task.PUBLISH_WEBHOOKS}
+PUBLISHING: Mapping[str, Task] = {
+    "redis": Task.PUBLISH_REDIS,
+    "sns": Task.PUBLISH_SNS,
+    "webhooks": Task.PUBLISH_WEBHOOKS,
+}
 
 
 class Job(msgspec.Struct, frozen=True, order=True):
