@@ -15,6 +15,7 @@ from domain.records.record import Record, Stored
 
 MAX_ENDPOINTS = 20  # as many calls run at once, so that none waits for another
 ROTATED_KEPT = timedelta(days=1)  # for so long the secret before the current one signs too
+BY_OPERATOR = "by an operator"  # why an endpoint is disabled that need not be
 DISABLED_AFTER = timedelta(days=5)  # of failing without one success
 
 

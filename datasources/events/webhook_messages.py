@@ -24,7 +24,7 @@ from domain.records.record import Stored
 MAX_WAITING = 50_000  # messages of one endpoint; with more it is disabled
 # Pauses before the attempts after the first, as the specification proposes: more than three days in all.
 PAUSES = [timedelta(seconds=each) for each in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)]
-CLAIM = timedelta(seconds=30)  # longer than one attempt; then another worker may take the message
+CLAIM = timedelta(seconds=60)  # as long as a call of the handler may take; then another worker may take the message
 DEAD_KEPT = timedelta(days=30)
 
 

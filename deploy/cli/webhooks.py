@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 
 from config import Settings
-from datasources.events.webhook_endpoints import Endpoint, TooManyEndpointsError
+from datasources.events.webhook_endpoints import BY_OPERATOR, Endpoint, TooManyEndpointsError
 from datasources.events.webhook_messages import MAX_WAITING, MessageState
 from datasources.events.webhook_sender import why_refused
 from datasources.sources import Sources
@@ -62,7 +62,7 @@ async def run_rotate(settings: Settings, name: str, *, as_json: bool) -> int:
 async def run_disable(settings: Settings, name: str, *, as_json: bool) -> int:
     """Disables an endpoint and makes what waits for it dead."""
     async with _found(settings, name) as (sources, endpoint):
-        is_new = await sources.webhook_endpoints.disable(endpoint.id, "by an operator")
+        is_new = await sources.webhook_endpoints.disable(endpoint.id, BY_OPERATOR)
         await sources.webhook_messages.give_up(endpoint.id)
         _print({"disabled": is_new}, as_json=as_json)
     return 0

@@ -27,7 +27,15 @@ from tests.support.maintenance import Scene
 from workers.maintenance.checks.check import Finding
 from workers.maintenance.checks.registry import REPAIRS
 from workers.maintenance.gc.steps import Collected
-from workers.maintenance.pending import DEAD_LETTER, DEAD_LETTERED, NEVER_ENQUEUED, QUEUE, UNFINISHED, PendingReport
+from workers.maintenance.pending import (
+    DEAD_LETTER,
+    DEAD_LETTERED,
+    NEVER_ENQUEUED,
+    QUEUE,
+    UNFINISHED,
+    WEBHOOKS,
+    PendingReport,
+)
 from workers.maintenance.repair import Repaired
 from workers.maintenance.verify import UNCHECKED, Report
 
@@ -71,6 +79,7 @@ def test_every_kind_of_finding_is_documented() -> None:
         UNCHECKED,
         DEAD_LETTER,
         QUEUE,
+        WEBHOOKS,
         *(f"<fact>.{kind}" for kind in (DEAD_LETTERED, NEVER_ENQUEUED, UNFINISHED)),
     }
     page = PAGE.read_text()

@@ -18,11 +18,14 @@ from domain.jobs import JOBS, Fact, Task
 from tests.support.command_line import run_command
 from tests.support.emptying import empty
 from tests.support.events import checked, names
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, changed_sources, now, opened, own_database
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import eventually
 from tests.support.workers import running_worker
+from workers.maintenance.pending import WEBHOOKS, find_stuck
 from workers.registry import HANDLERS
+from workers.runtime.drain import drain
+from workers.runtime.handler import Tools
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +179,22 @@ async def test_an_endpoint_that_is_gone_or_fails_for_long_is_disabled(
     assert disabled.disabled_at
     assert f"HTTP {receiver.status}" in str(disabled.disabled_because)
     assert await count(own, endpoint, MessageState.DEAD) == 1
+    assert [finding.kind for finding in await find_stuck(own.sources, now())] == [WEBHOOKS]
     await own.post(await own.user())
     await own.drain()
     assert len(receiver.received) == 1
+
+
+async def test_webhooks_that_are_turned_off_tell_nobody(own: World, receiver: Receiver) -> None:
+    endpoint = await added(own, receiver)
+    receiver.status = 503
+    await own.post(await own.user())
+    await own.drain()
+    await make_due(own)
+    off = own.sources.settings.model_copy(update={"events": ()})
+    await drain(Tools(sources=changed_sources(own.sources, settings=off)))
+    assert len(receiver.received) == 1
+    assert await count(own, endpoint, MessageState.DEAD) == 1
 
 
 async def test_redirects_are_not_followed(own: World, receiver: Receiver) -> None:

@@ -24,14 +24,15 @@ async def deliver_webhooks(tools: Tools, key: str) -> Collection[str]:
     """Sends what is due for one endpoint, a few at once.
 
     Safe to run twice: a message that is sent again has the same `webhook-id`. A failed message is due again after a
-    pause; an endpoint that is gone (410) or has failed for `DISABLED_AFTER` is disabled.
+    pause. An endpoint that is gone (410) or has failed for `DISABLED_AFTER` is disabled. While webhooks are turned off,
+    everything is dead at once, so that a restored copy of a database tells nobody.
     """
     sources, endpoint_id = tools.sources, ObjectId(key)
     endpoint = await sources.webhook_endpoints.by_id(endpoint_id)
     if endpoint is None:
         await sources.webhook_messages.delete_of(endpoint_id)
         return ()
-    if endpoint.disabled_at is not None:
+    if endpoint.disabled_at is not None or "webhooks" not in sources.settings.events:
         await sources.webhook_messages.give_up(endpoint_id)
         return ()
     messages = await sources.webhook_messages.claim(endpoint_id, BATCH, clock.now())

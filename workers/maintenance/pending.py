@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from datasources.events.webhook_endpoints import BY_OPERATOR
 from datasources.jobs.outbox import MAX_PAUSE
 from datasources.jobs.queue import MAX_QUEUE_LENGTH, SET_ASIDE
 from datasources.mongo.client import Document
@@ -20,7 +21,7 @@ ENQUEUES = 6  # in more than a minute and a half, and no worker has finished the
 SPLIT = [Task.FAN_OUT.value]  # the tasks of a post whose fan-out is split; its chunks are facts themselves
 WAITING = [Task.INGEST.value, Task.COMPLETE_POST.value]  # these may wait for a client to send a file
 
-DEAD_LETTER, QUEUE = "dead_letter", "queue"
+DEAD_LETTER, QUEUE, WEBHOOKS = "dead_letter", "queue", "webhook_endpoint"
 DEAD_LETTERED, NEVER_ENQUEUED, UNFINISHED = "dead_lettered", "never_enqueued", "unfinished"
 
 
@@ -80,6 +81,10 @@ async def find_stuck(sources: Sources, now: datetime) -> list[Finding]:
         ]
     async for letter in sources.dead_letters.all_dead():
         findings.append(Finding(kind=DEAD_LETTER, id=name_of(letter.job), found=letter.attempts, why=letter.reason))
+    for endpoint in await sources.webhook_endpoints.all():
+        if endpoint.disabled_because not in (None, BY_OPERATOR):
+            why = f"no webhooks are sent there ({endpoint.disabled_because}): `webhooks enable`, or `webhooks delete`"
+            findings.append(Finding(kind=WEBHOOKS, id=str(endpoint.id), found="disabled", why=why))
     return findings
 
 
