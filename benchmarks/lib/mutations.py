@@ -3,11 +3,14 @@
 import base64
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from bson import ObjectId
 
 from benchmarks.lib.http_callers import request_of
 from domain.limits import IMAGES_PER_DAY
+
+Who = TypeVar("Who")
 
 LIKE = "mutation($id: ID!) { %s(input: {postId: $id}) { userErrors { code } post { id likeCount viewerHasLiked } } }"
 LIKE_POST = LIKE % "likePost"
@@ -32,7 +35,7 @@ CREATE_UPLOAD = """mutation($input: CreateUploadInput!) {
 }"""
 
 
-def spread(tokens: Sequence[str], ids: Sequence[ObjectId]) -> Iterator[tuple[str, ObjectId]]:
+def spread(tokens: Sequence[Who], ids: Sequence[ObjectId]) -> Iterator[tuple[Who, ObjectId]]:
     """Each person once with each of these things, in an order that spreads both."""
     for shift in range(len(ids)):
         for number, token in enumerate(tokens):
