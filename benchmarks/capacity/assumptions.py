@@ -42,7 +42,6 @@ class Machines(msgspec.Struct, frozen=True):
     shard_memory_gb: float = 128.0
     hot_share: float = 0.05  # of what MongoDB stores, that is read all the time
     cache_share: float = 0.5  # of a member's memory, MongoDB's cache
-    api_memory_gb: float = 0.122  # of a process before its first socket
     compressed: float = 0.2  # of an answer's bytes, when it goes over the network
     redis_post_kb: float = 2.0
     redis_feed_kb: float = 3.0

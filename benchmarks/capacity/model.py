@@ -229,6 +229,10 @@ class Model(msgspec.Struct, frozen=True):
         pages = self.behaviour.peak * rates.feed_pages * of.redis_feed_seconds
         return pages * (of.redis_feed_kb + of.redis_post_kb) * of.redis_overhead / 1e6
 
+    def sockets_gb(self, users: int) -> float:
+        """Memory of API processes for the sockets that are open at the peak."""
+        return users * self.behaviour.sockets * self.costs.figure("an idle socket", "memory_kib") * 1024 / 1e9
+
     def _machine_cores(self, busy: float) -> int:
         """Cores for the peak; two at least, so that one may be lost."""
         return max(2, ceil(busy * self.behaviour.peak / self.machines.load))

@@ -46,6 +46,7 @@ def plan_tables(model: Model) -> dict[str, Table]:
                 "cores that MongoDB's primaries use": lambda plan: plan.cores.mongodb * peak,
                 f"shards of three times {model.machines.shard_cores} cores": lambda plan: plan.shards,
                 "GB of Redis": lambda plan: plan.redis_gb,
+                "GB of the API for open sockets": lambda plan: model.sockets_gb(plan.users),
             },
         ),
         "bytes": _table(
