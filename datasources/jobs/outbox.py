@@ -24,6 +24,10 @@ Stage = dict[str, Any]
 FIRST_PAUSE = timedelta(seconds=3)  # from the first job of a pending task to the relay's
 MAX_PAUSE = timedelta(seconds=60)  # between two of the relay's
 _PUBLISHING = frozenset(PUBLISHING.values())
+# A condition for something deleted of which only others have yet to be told: it needs its ids alone.
+ONLY_TELLING: Stage = {
+    "outbox": {"$exists": True, "$not": {"$elemMatch": {"$nin": [Task.CLEAN_UP.value, *sorted(_PUBLISHING)]}}}
+}
 _MAX_ENQUEUES = 20  # counted; the pause reaches its maximum long before
 NOTHING_PENDING: Stage = {
     "$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered", "changed_at", TRACEPARENT]

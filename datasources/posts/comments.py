@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from datasources.jobs.idempotency import Idempotency, delete_keeping_keys, find_earlier
-from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pending_fields
+from datasources.jobs.outbox import ONLY_TELLING, Stage, change, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedInserts, BatchedReads
@@ -257,6 +257,10 @@ class CommentStore(BatchedReads[CommentRecord]):
         if deleted:
             async with self._writes.invalidating([comment["_id"] for comment in deleted], session) as collection:
                 await delete_keeping_keys(collection, {**among(deleted, "post_id"), **_OVER}, _EMPTIED, session)
+                if self._job_queue.publishing:  # while others have yet to be told, only ids stay
+                    told_later = {**among(deleted, "post_id"), "deleted": True, **ONLY_TELLING}
+                    emptied = [{"$set": _EMPTIED}]
+                    await collection.update_many(told_later, emptied, session=session, hint=BY_ID)
 
     async def _change(self, query: Document, pipeline: list[Stage]) -> bool:
         async with self._writes.invalidating([query["_id"]]) as comments:

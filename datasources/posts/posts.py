@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.jobs.idempotency import delete_keeping_keys
-from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fields
+from datasources.jobs.outbox import ONLY_TELLING, Stage, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Readable, Session
@@ -201,10 +201,16 @@ class PostStore(BatchedReads[PostRecord]):
         return set(await find_ids(self._posts, {**keys, **_SHOWN}, hint=BY_ID))
 
     async def delete_document(self, post: Document) -> bool:
-        """Deletes a deleted post's document if nothing but CLEAN_UP is pending; whether it did."""
+        """Deletes a deleted post's document if nothing but CLEAN_UP is pending; whether it did.
+
+        While others have yet to be told, only its ids stay.
+        """
         query = {**_key(post), "deleted": True, "outbox": [Task.CLEAN_UP.value]}
         async with self._writes.invalidating([post["_id"]]) as posts:
-            return await delete_keeping_keys(posts, query, _EMPTIED)
+            if await delete_keeping_keys(posts, query, _EMPTIED):
+                return True
+            await posts.update_one({**_key(post), "deleted": True, **ONLY_TELLING}, [{"$set": _EMPTIED}])
+            return False
 
     async def _shown_by(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
         query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}

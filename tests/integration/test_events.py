@@ -1,5 +1,6 @@
 """Public events: what is told of which fact, to whom it may be told, and that nothing is lost or told for nothing."""
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.emptying import empty
 from tests.support.events import SCHEMAS, names, schema, stream_entries, told
 from tests.support.factories import World, changed_sources, now, opened, own_database
 from workers.handlers.publish_events import publishing
+from workers.registry import HANDLERS
 from workers.runtime.drain import drain, pending_jobs
 from workers.runtime.handler import RetryLater, Tools
 
@@ -215,6 +217,27 @@ async def test_words_leave_only_if_strangers_may_see_them(own: World, case: str)
     }
     assert with_words == expected.get(case, set())
     assert events
+
+
+async def test_what_is_deleted_while_a_sink_is_away_leaves_only_ids(own: World) -> None:
+    ana = await own.user()
+    post, other = await own.post(ana, caption="SECRET"), await own.post(ana)
+    comment = await own.comment(other, ana, "SECRET")
+    await own.drain()
+    await own.sources.posts.delete(post.id, ana.id, now())
+    await own.sources.comments.delete(comment.id, now())
+    for _ in range(3):
+        for job in sorted(await pending_jobs(own.tools)):
+            if job.task is not Task.PUBLISH_REDIS:
+                with contextlib.suppress(RetryLater):
+                    await HANDLERS[job.kind].run(own.tools, job.key)
+    for name in ("posts", "comments"):
+        left = await own.sources.database[name].find({"deleted": True}).to_list()
+        assert len(left) == 1
+        assert "SECRET" not in str(left)
+    assert names(await told(own))[-2:] == ["comment.deleted", "post.deleted"]
+    for name in ("posts", "comments"):
+        assert not await own.sources.database[name].count_documents({"deleted": True})
 
 
 async def test_a_comment_is_told_once_it_is_screened(own: World) -> None:
