@@ -66,9 +66,7 @@ class Settings(BaseSettings):
     events_source: str = Field(
         "photogram", min_length=1, description="The `source` of events: this installation's URI."
     )
-    events_stream_length: int = Field(
-        100_000, ge=1, description="Newest events kept in the stream of Redis, some 500 bytes each."
-    )
+    events_stream_length: int = Field(100_000, ge=1, description="Newest events kept in the stream of Redis.")
     aws_endpoint: str | None = Field(None, description="Where SNS, SQS and CloudFront are; None means Amazon.")
     aws_region: str | None = Field(None, description="Their region, if not `s3_region`.")
     aws_access_key: str | None = Field(
