@@ -1,15 +1,19 @@
 """Where webhooks may go: public addresses only, each looked up once and then used as it was checked."""
 
+import asyncio
 import errno
 import ipaddress
 import socket
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 # Global by themselves, but they lead to an IPv4 address that somebody else chooses.
 _TRANSLATED = [ipaddress.IPv6Network(each) for each in ("64:ff9b::/96", "2002::/16", "2001::/32")]
+
+# A look-up that hangs keeps its thread for longer than anybody waits for it; others of the process do not wait.
+_LOOK_UPS = ThreadPoolExecutor(20, thread_name_prefix="webhooks")
 
 
 class PrivateAddressError(OSError):
@@ -38,22 +42,31 @@ def check_host(host: str) -> None:
 
 
 class PublicResolver(AbstractResolver):
-    """Looks names up for connections. A name with any address that is not public is refused.
+    """Looks names up for connections, in threads of its own. A name with any address that is not public is refused.
 
     A connection goes to the addresses that it returns, so a name that leads elsewhere a moment later gains nothing.
     """
 
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The addresses of a name. Raises PrivateAddressError, or OSError for an unknown name."""
-        found: list[Any] = await self._resolver.resolve(host, port, family)
-        for each in found:
-            check_host(each["host"])
-        return found
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_LOOK_UPS, look_up)
+        addresses = [str(address[0]) for *_, address in found]
+        for each in addresses:
+            check_host(each)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address, (kind, _, protocol, _, _) in zip(addresses, found, strict=True)
+        ]
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """Nothing to close."""

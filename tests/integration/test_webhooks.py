@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -263,6 +264,16 @@ async def test_private_addresses_are_never_connected_to(own: World, receiver: Re
 async def test_names_of_private_addresses_are_refused() -> None:
     with pytest.raises(PrivateAddressError):
         await PublicResolver().resolve("localhost", 443)
+
+
+async def test_a_connection_goes_to_the_addresses_that_were_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    public, private = ((socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 443)) for ip in ("93.184.215.14", "10.0.0.1"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [public])  # tests have no internet
+    (found,) = await PublicResolver().resolve("example.com", 443)
+    assert (found["host"], found["port"], found["hostname"]) == ("93.184.215.14", 443, "example.com")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [public, private])
+    with pytest.raises(PrivateAddressError):
+        await PublicResolver().resolve("example.com", 443)
 
 
 @pytest.mark.parametrize(
