@@ -253,14 +253,12 @@ class Loaders:
         return records
 
     async def _likes(self, likes: KeptLikes, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        viewer_id, mark = self._viewer_id, self._like_mark
+        viewer_id = self._viewer_id
         if viewer_id is None:
             return [None] * len(target_ids)
-        reading = likes.by_targets(viewer_id, target_ids, mark)
-        if mark is not None or self._stored:
-            return await reading
-        found, _ = await asyncio.gather(reading, self._sources.caches.like_marks.read([viewer_id], new_marks))
-        return found
+        if self._like_mark is None and not self._stored:
+            (self._like_mark,) = await self._sources.caches.like_marks.read([viewer_id], new_marks)
+        return await likes.by_targets(viewer_id, target_ids, self._like_mark)
 
     async def id_by_handle(self, handle: str) -> ObjectId | None:
         """The account with this handle, as `UserStore.by_username` finds it, which is not asked for known accounts.

@@ -115,7 +115,7 @@ class UpdateProfileInput:
     )
     is_private: bool | None = plain(
         "Whether only accepted followers see posts. It cannot be cleared: null is refused. "
-        f"A private account can go public {limits.TURNS_TO_PUBLIC_PER_DAY} times in 24 hours.",
+        f"A private account can go public {limits.TURNS_TO_PUBLIC_PER_DAY} times a day.",
         default=strawberry.UNSET,
     )
 

@@ -35,6 +35,7 @@ class CacheServers:
         self._reads = reads
         self._caches: dict[Redis, CacheServer] = {}
         self._pending: dict[str, float] = {}  # keys still to be invalidated, and when their values have expired anyway
+        self._is_closed = False
         self._flushing: asyncio.Task[None] | None = None
         servers.on_open(self._add)
         servers.on_change(self._remove_gone)
@@ -94,6 +95,8 @@ class CacheServers:
         values that it could still hold have expired. Until then this process reads these keys from no cache, so it sees
         its own writes.
         """
+        if self._is_closed:
+            return False
         if self._only is not None:
             return await self._only.unlink(keys)
         parts = self._by_server(keys)
@@ -115,7 +118,8 @@ class CacheServers:
                 raise CacheDown("cached values could not be invalidated")
 
     async def aclose(self) -> None:
-        """Gives up pending invalidations."""
+        """Gives up pending invalidations, and those of writes that end later: their callers have gone."""
+        self._is_closed = True
         if self._flushing is not None:
             await cancel_tasks([self._flushing])
 
