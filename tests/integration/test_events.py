@@ -219,6 +219,25 @@ async def test_words_leave_only_if_strangers_may_see_them(own: World, case: str)
     assert events
 
 
+@pytest.mark.parametrize("case", ["public", "hidden", "deleted", "suspended", "gone"])
+async def test_words_of_a_reply_leave_only_if_strangers_may_see_what_it_answers(own: World, case: str) -> None:
+    ana, bob = await own.users(2)
+    post = await own.post(ana)
+    parent = await own.comment(post, bob)
+    await own.drain()
+    await own.comment(post, ana, "SECRET", parent_id=parent.id)
+    match case:
+        case "hidden":
+            await own.sources.comments.hide(parent.id, "moderated", now())
+        case "deleted":
+            await own.sources.comments.delete(parent.id, now())
+        case "suspended":
+            await own.sources.users.update_profile(bob.id, {"state": "SUSPENDED"})
+        case "gone":
+            await own.sources.users.delete(bob.id, now())
+    assert ("SECRET" in str(await told(own))) == (case == "public")
+
+
 async def test_what_is_deleted_while_a_sink_is_away_leaves_only_ids(own: World) -> None:
     ana = await own.user()
     post, other = await own.post(ana, caption="SECRET"), await own.post(ana)

@@ -38,16 +38,24 @@ async def contents_of_posts(sources: Sources, posts: Sequence[PostRecord]) -> Ma
 async def contents_of_comments(
     sources: Sources, comments: Sequence[CommentRecord]
 ) -> Mapping[ObjectId, dict[str, object]]:
-    """The words of those of these comments that strangers may see, below posts that they may see."""
-    posts = [post for post in await sources.posts.by_ids([each.post_id for each in comments]) if post]
+    """The words of those of these comments that strangers may see, below posts and comments that they may see."""
+    parent_ids = dict.fromkeys(each.parent_id for each in comments if each.parent_id is not None)
+    parents = [parent for parent in await sources.comments.by_ids(list(parent_ids)) if parent]
+    both = [*comments, *parents]
+    posts = [post for post in await sources.posts.by_ids([each.post_id for each in both]) if post]
     public = await contents_of_posts(sources, posts)
-    authors = await _accounts(sources, [comment.author_id for comment in comments])
+    authors = await _accounts(sources, [comment.author_id for comment in both])
     contents = {
-        comment.id: comment_content(comment, authors.get(comment.author_id))
-        for comment in comments
+        comment.id: content
+        for comment in both
         if comment.post_id in public
+        and (content := comment_content(comment, authors.get(comment.author_id))) is not None
     }
-    return {comment_id: content for comment_id, content in contents.items() if content is not None}
+    return {
+        comment.id: contents[comment.id]
+        for comment in comments
+        if comment.id in contents and (comment.parent_id is None or comment.parent_id in contents)
+    }
 
 
 async def _accounts(sources: Sources, ids: Sequence[ObjectId]) -> dict[ObjectId, UserRecord]:
