@@ -15,7 +15,7 @@ from workers.maintenance.walk import Watch
 
 
 async def run_backup(settings: Settings, folder: Path, *, as_json: bool = False) -> int:
-    """Prints what was copied; returns 1 if a ready post lacks files. Raises StartError if there can be no backup."""
+    """Prints what was copied; returns 1 if storage has lost files. Raises StartError if there can be no backup."""
     done = BackedUp()
 
     async def work(sources: Sources, watch: Watch) -> None:
@@ -24,6 +24,8 @@ async def run_backup(settings: Settings, folder: Path, *, as_json: bool = False)
     def print_report() -> None:
         for key in done.lacking[:FINDINGS]:
             print_line(f"storage lacks {key}")
+        for key in done.only_copies[:FINDINGS]:
+            print_line(f"storage lacks {key}, which the backup keeps")
         print_line(f"documents: {sum(done.collections.values())} of {len(done.collections)} collections")
         print_line(f"files: {done.objects}, copied: {done.copied}, removed: {done.removed}; {done.seconds} s")
 
@@ -31,7 +33,7 @@ async def run_backup(settings: Settings, folder: Path, *, as_json: bool = False)
         code = await run_reporting(settings, done, work, print_report, as_json=as_json)
     except (BackupError, OSError) as error:
         raise _stopped(error) from error
-    return code or (FAILED if done.lacking else 0)
+    return code or (FAILED if done.lacking or done.only_copies else 0)
 
 
 async def run_restore(settings: Settings, folder: Path, *, keep_sessions: bool = False, as_json: bool = False) -> int:

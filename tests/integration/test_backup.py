@@ -166,6 +166,21 @@ async def test_files_that_were_lost_before_are_named(source: World, folder: Back
     assert (await back_up(source.sources, folder)).lacking == keys == folder.manifest().lacking
 
 
+async def test_a_file_that_storage_lost_since_the_last_backup_is_kept_and_named(
+    source: World, folder: BackupFolder, target: World
+) -> None:
+    scene = await Scene.applied(source)
+    await back_up(source.sources, folder)
+    keys = [rendition.key for rendition in scene.post.images[0].renditions]
+    await source.sources.blobs.delete_media(keys)
+    for _ in range(2):
+        done = await back_up(source.sources, folder)
+        assert (done.lacking, sorted(done.only_copies), done.removed) == ([], sorted(keys), 0)
+    await put_back(target.sources, folder)
+    await target.drain()
+    assert await find_faults(target) == []
+
+
 async def test_the_next_backup_copies_what_is_new_and_removes_what_is_gone(source: World, folder: BackupFolder) -> None:
     scene = await Scene.applied(source)
     first = await back_up(source.sources, folder)

@@ -112,6 +112,10 @@ class BackupFolder:
         """Says that an object belongs to the backup that is being made."""
         os.utime(self._object(area, key))
 
+    def is_used(self, area: str, key: str, since: float) -> bool:
+        """Whether an object was marked or stored since a file's time."""
+        return self._object(area, key).stat().st_mtime >= since
+
     def objects(self, area: str) -> Iterator[tuple[str, Path]]:
         """The keys and files of all objects."""
         root = self.path / area
@@ -122,7 +126,9 @@ class BackupFolder:
 
     def remove_unused(self, areas: Iterable[str], before: float) -> int:
         """Deletes objects that were not marked or stored since `before`, a file's time; returns how many."""
-        unused = [path for area in areas for _, path in self.objects(area) if path.stat().st_mtime < before]
+        unused = [
+            path for area in areas for key, path in self.objects(area) if not self.is_used(area, key, since=before)
+        ]
         for path in unused:
             path.unlink()
         return len(unused)

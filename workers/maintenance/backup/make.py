@@ -31,20 +31,25 @@ ROUNDS = 3  # snapshots, if images are deleted or moved again and again
 
 
 class BackedUp(msgspec.Struct, kw_only=True):
-    """What `backup` has done: documents of each collection, objects, those copied and removed, and keys it lacks."""
+    """What `backup` has done: documents of each collection, objects, those copied and removed, and keys it lacks.
+
+    `only_copies` are keys that the documents name and that only the backup has any more.
+    """
 
     collections: dict[str, int] = {}
     objects: int = 0
     copied: int = 0
     removed: int = 0
     lacking: list[str] = []
+    only_copies: list[str] = []
     seconds: float = 0.0
     incomplete: str | None = None
 
 
 class _Backup:
-    def __init__(self, sources: Sources, folder: BackupFolder, watch: Watch, done: BackedUp) -> None:
+    def __init__(self, sources: Sources, folder: BackupFolder, watch: Watch, done: BackedUp, began: float) -> None:
         self._sources, self._folder, self._watch, self._done = sources, folder, watch, done
+        self._began = began  # a file's time
         blobs = sources.blobs
         self._reads: dict[str, Callable[[str], Awaitable[bytes | None]]] = {
             MEDIA: blobs.read_media,
@@ -85,17 +90,29 @@ class _Backup:
         return data is not None
 
     async def copy_named(self, name: str) -> list[str]:
-        """Copies what the documents name and the backup has not; returns the keys that storage does not have."""
+        """Copies what the documents name and the backup has not; returns the keys that storage does not have.
+
+        What the backup has already belongs to it, though storage has lost it.
+        """
         lacking: list[str] = []
 
         async def copy(key: str) -> None:
             if not await self._copy(MEDIA, key):
                 lacking.append(key)
 
-        absent = (key for key in _named_keys(self._folder, name) if not self._folder.has(MEDIA, key))
+        absent = (key for key in _named_keys(self._folder, name) if not self._is_kept(key))
         while keys := list(islice(absent, READ_AT_ONCE)):
             await run_all(COPIED_AT_ONCE, copy, dict.fromkeys(keys))
         return sorted(lacking)
+
+    def _is_kept(self, key: str) -> bool:
+        """Whether the folder has an object of media. It is marked; storage has listed it if it was marked before."""
+        if not self._folder.has(MEDIA, key):
+            return False
+        if not self._folder.is_used(MEDIA, key, self._began):
+            self._folder.mark_used(MEDIA, key)
+            self._done.only_copies.append(key)
+        return True
 
 
 async def back_up(
@@ -104,12 +121,12 @@ async def back_up(
     """Makes or renews the backup in a folder. Raises BackupError; then an earlier backup is still whole.
 
     Safe to repeat and to stop half way. `lacking` are files that ready posts and avatars name, and that storage has not
-    had for several snapshots: they were lost before.
+    had for several snapshots: they were lost before. Those that an earlier backup has are `only_copies` and are kept.
     """
     done = BackedUp() if done is None else done
     with folder.held():
         began = _file_time(folder)
-        backup = _Backup(sources, folder, watch, done)
+        backup = _Backup(sources, folder, watch, done, began)
         await backup.copy_listed()
         for number in range(ROUNDS):
             made_at = clock.now()
