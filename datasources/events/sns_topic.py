@@ -7,15 +7,13 @@ import orjson
 
 from config import Settings
 from datasources.concurrency.tasks import run_all
-from datasources.jobs.aws_clients import CALLS_AT_ONCE, in_batches, limited, open_clients
+from datasources.jobs.aws_clients import CALLS_AT_ONCE, in_batches, limited, open_clients, publish_batch
 from datasources.jobs.queue import JobQueueOutage
 from domain.events import Event
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sns.type_defs import PublishBatchRequestEntryTypeDef
-
-TRIES = 2  # for events of a batch that SNS did not take
 
 
 class SnsEventTopic:
@@ -41,19 +39,12 @@ class SnsEventTopic:
         await run_all(CALLS_AT_ONCE, lambda batch: self._publish(arn, batch), in_batches(events))
 
     async def _publish(self, arn: str, events: Sequence[Event]) -> None:
-        left = {str(number): self._entry(str(number), event) for number, event in enumerate(events)}
-        for _ in range(TRIES):
-            try:
-                async with limited(self._seconds):
-                    answer = await self._sns.publish_batch(TopicArn=arn, PublishBatchRequestEntries=list(left.values()))
-            except JobQueueOutage:
-                self._arn = None  # the topic may have been deleted; the next try makes it
-                raise
-            failed = answer.get("Failed", [])
-            if not failed:
-                return
-            left = {each["Id"]: left[each["Id"]] for each in failed}
-        raise JobQueueOutage(failed[0]["Code"])
+        entries = [self._entry(str(number), event) for number, event in enumerate(events)]
+        try:
+            await publish_batch(self._sns, arn, entries, self._seconds)
+        except JobQueueOutage:
+            self._arn = None  # the topic may have been deleted; the next try makes it
+            raise
 
     def _entry(self, entry_id: str, event: Event) -> "PublishBatchRequestEntryTypeDef":
         """An event with the attributes by which subscriptions may choose."""

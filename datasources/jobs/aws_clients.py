@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from aiobotocore.config import AioConfig
@@ -17,10 +17,12 @@ from datasources.s3.errors import error_code
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sns.type_defs import PublishBatchRequestEntryTypeDef
     from types_aiobotocore_sqs import SQSClient
 
 BATCH = 10  # the most messages that one call of SNS or SQS takes or gives
 CALLS_AT_ONCE = 8
+TRIES = 2  # for messages of a batch that SNS did not take
 UPLOADS = "uploads"  # in a worker's place: the events of the bucket to which clients send files
 MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException"}
 
@@ -118,3 +120,21 @@ def in_batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """The items, as many together as a call takes."""
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
+
+
+async def publish_batch(
+    sns: "SNSClient", topic: str, entries: Iterable["PublishBatchRequestEntryTypeDef"], seconds: float
+) -> None:
+    """Publishes up to `BATCH` messages; only what SNS refused of them is sent again, once.
+
+    Each call takes at most `seconds`. Raises JobQueueOutage, also for what SNS refuses again.
+    """
+    left = {entry["Id"]: entry for entry in entries}
+    for _ in range(TRIES):
+        async with limited(seconds):
+            answer = await sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=list(left.values()))
+        failed = answer.get("Failed", [])
+        if not failed:
+            return
+        left = {each["Id"]: left[each["Id"]] for each in failed}
+    raise JobQueueOutage(failed[0]["Code"])

@@ -11,7 +11,7 @@ import msgspec
 
 from config import Settings
 from datasources.concurrency.tasks import run_all
-from datasources.jobs.aws_clients import CALLS_AT_ONCE, Addresses, in_batches, limited
+from datasources.jobs.aws_clients import CALLS_AT_ONCE, Addresses, in_batches, limited, publish_batch
 from datasources.jobs.queue import MAX_QUEUE_LENGTH, JobQueueOutage, Sent
 from domain.jobs import JOBS, Job
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 SEND_SECONDS = 1.0  # for one call; no mutation waits for it longer than `ENQUEUE_SECONDS`
-TRIES = 2  # for messages of a batch that SNS did not take
 DEPTH_SECONDS = 30.0  # between two looks at the length of a queue
 WORKER = "worker"  # the attribute by which the subscriptions of the queues choose
 UNDECODED = b"body"  # the field of a message that is no JSON object of texts
@@ -51,15 +50,8 @@ class SnsTransport:
         return Sent(workers & self._full)
 
     async def _publish(self, topic: str, messages: Sequence[tuple[Job, Mapping[str, str]]]) -> None:
-        left = {str(number): _entry(str(number), *message) for number, message in enumerate(messages)}
-        for _ in range(TRIES):
-            async with limited(SEND_SECONDS):
-                answer = await self._sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=list(left.values()))
-            failed = answer.get("Failed", [])
-            if not failed:
-                return
-            left = {each["Id"]: left[each["Id"]] for each in failed}
-        raise JobQueueOutage(failed[0]["Code"])
+        entries = [_entry(str(number), *message) for number, message in enumerate(messages)]
+        await publish_batch(self._sns, topic, entries, SEND_SECONDS)
 
     async def _note_full(self, worker: str) -> None:
         """Looks at the length of a queue that was not looked at for a while."""
