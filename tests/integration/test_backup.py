@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 import json
+import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from config import Settings
@@ -20,7 +22,7 @@ from tests.support.emptying import empty
 from tests.support.factories import World, changed_sources, now, opened, own_database, with_own_buckets
 from tests.support.maintenance import Scene, find_faults
 from tests.support.waiting import eventually
-from workers.maintenance.backup.folder import MANIFEST, MEDIA, BackupError, BackupFolder
+from workers.maintenance.backup.folder import MANIFEST, MEDIA, UNFINISHED, BackupError, BackupFolder, Manifest
 from workers.maintenance.backup.make import back_up
 from workers.maintenance.backup.put_back import RESTORING, put_back
 
@@ -285,6 +287,53 @@ def test_what_was_half_written_is_no_object(folder: BackupFolder, monkeypatch: p
 def test_no_key_leads_out_of_the_folder(folder: BackupFolder, key: str) -> None:
     with pytest.raises(BackupError, match="cannot be the name of a file"):
         folder.store(MEDIA, key, b"x")
+
+
+async def test_only_its_owner_reads_a_backup_whatever_the_umask(source: World, folder: BackupFolder) -> None:
+    await Scene.applied(source)
+    earlier = folder.path / MEDIA / "of an earlier version"
+    earlier.mkdir(parents=True)
+    folder.path.chmod(0o755)
+    (folder.path / MEDIA).chmod(0o755)
+    (folder.path / UNFINISHED).touch(0o644)
+    umask = os.umask(0)
+    try:
+        await back_up(source.sources, folder)
+    finally:
+        os.umask(umask)
+    made = [path for path in folder.path.rglob("*") if path != earlier]
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_dir()} == {0o700}
+    assert folder.path.stat().st_mode & 0o777 == 0o755  # the operator's
+
+
+def test_a_new_folder_is_its_owners(tmp_path: Path) -> None:
+    folder = BackupFolder(tmp_path / "new" / "backup")
+    with folder.held():
+        assert folder.path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("documents", "collection"),
+    [
+        ("../../etc", "users"),
+        ("/etc", "users"),
+        ("..", "users"),
+        ("documents-1", "../users"),
+        ("documents-1", "/etc/users"),
+        ("documents-1", "system.users"),
+        ("documents-1", ""),
+        ("documents-1", "users\n"),
+    ],
+)
+def test_no_name_of_documents_leads_out_of_the_folder(folder: BackupFolder, documents: str, collection: str) -> None:
+    with folder.held():
+        manifest = Manifest(made_at=now(), documents=documents, collections={collection: 1})
+        (folder.path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        with pytest.raises(BackupError, match="cannot be the name of documents"):
+            folder.manifest()
+        with pytest.raises(BackupError, match="cannot be the name of documents"):
+            folder.write_documents(documents, collection)
 
 
 async def test_the_commands_do_it(source: World, target: World, folder: BackupFolder) -> None:

@@ -3,10 +3,14 @@
 `manifest.json` names the folder of the documents, one BSON file for each collection, as `mongorestore` reads them too.
 It is replaced last, in one step: until then the earlier backup is whole. `media` and `incoming` have the objects of the
 two buckets, under their keys.
+
+A backup holds hashes of passwords, secrets of webhooks and private images, so only its owner can read it, whatever the
+umask is.
 """
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +27,8 @@ FORM = 1  # of the folder; a later version that changes it raises the number
 MANIFEST, MEDIA, INCOMING, DOCUMENTS = "manifest.json", "media", "incoming", "documents-"
 RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 _SIZE_BYTES = 4
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_PLAIN_NAME = re.compile(r"(?!system\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -47,9 +53,15 @@ class BackupFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Makes the folder, and keeps others from writing it during the block. Raises BackupError if another does."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as lock:
+        """Makes the folder, and keeps others from writing it during the block. Raises BackupError if another does.
+
+        A folder that is there keeps its mode: it may be anybody's. Objects of earlier versions lie in folders that are
+        closed here.
+        """
+        for each in (self.path / MEDIA, self.path / INCOMING):
+            _make_folder(each)
+            each.chmod(_FOLDER_MODE)
+        with open(self.path / "lock", "w", opener=_open_private) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -57,7 +69,7 @@ class BackupFolder:
             yield
 
     def manifest(self) -> Manifest:
-        """What the backup has. Raises BackupError if there is none, or of another form."""
+        """What the backup has. Raises BackupError if there is none, of another form, or with names that are paths."""
         try:
             manifest = msgspec.json.decode((self.path / MANIFEST).read_bytes(), type=Manifest)
         except FileNotFoundError:
@@ -66,6 +78,8 @@ class BackupFolder:
             raise BackupError(f"{self.path / MANIFEST} cannot be read: {error}") from None
         if manifest.form != FORM:
             raise BackupError(f"the backup in {self.path} has form {manifest.form}; this version reads {FORM}")
+        for collection in manifest.collections:
+            self._documents(manifest.documents, collection)
         return manifest
 
     def finish(self, manifest: Manifest) -> None:
@@ -78,14 +92,14 @@ class BackupFolder:
                 shutil.rmtree(old)
 
     def write_documents(self, folder: str, collection: str) -> BinaryIO:
-        """A new file for the documents of a collection."""
-        target = self.path / folder
-        target.mkdir(parents=True, exist_ok=True)
-        return (target / f"{collection}.bson").open("wb")
+        """A new file for the documents of a collection. Raises BackupError for a name that is a path."""
+        path = self._documents(folder, collection)
+        _make_folder(path.parent)
+        return _create(path)
 
     def read_documents(self, folder: str, collection: str) -> Iterator[RawBSONDocument]:
         """The documents of a collection, one after the other. Raises BackupError for a file that is cut off."""
-        path = self.path / folder / f"{collection}.bson"
+        path = self._documents(folder, collection)
         with path.open("rb") as file:
             while head := file.read(_SIZE_BYTES):
                 size = int.from_bytes(head, "little")
@@ -105,7 +119,7 @@ class BackupFolder:
     def store(self, area: str, key: str, data: bytes) -> None:
         """Writes an object, as a whole or not at all."""
         path = self._object(area, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         self._replace(path, data)
 
     def mark_used(self, area: str, key: str) -> None:
@@ -133,6 +147,13 @@ class BackupFolder:
             path.unlink()
         return len(unused)
 
+    def _documents(self, folder: str, collection: str) -> Path:
+        """Raises BackupError unless both are plain names; a manifest and a database can have any."""
+        for name in (folder, collection):
+            if not _PLAIN_NAME.fullmatch(name):
+                raise BackupError(f"{name!r} cannot be the name of documents in a backup")
+        return self.path / folder / f"{collection}.bson"
+
     def _object(self, area: str, key: str) -> Path:
         """Raises BackupError for a key that is not a path below the folder."""
         if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key:
@@ -142,5 +163,22 @@ class BackupFolder:
     def _replace(self, path: Path, data: bytes) -> None:
         """Writes beside the objects first, so that what a killed process leaves half written is none of them."""
         new = self.path / UNFINISHED
-        new.write_bytes(data)
+        with _create(new) as file:
+            file.write(data)
         new.replace(path)
+
+
+def _make_folder(path: Path) -> None:
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(_FOLDER_MODE, exist_ok=True)
+
+
+def _create(path: Path) -> BinaryIO:
+    """Replaces a file that is there: its mode, and what it links to, would be another's."""
+    path.unlink(missing_ok=True)
+    return open(path, "xb", opener=_open_private)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, _FILE_MODE)
