@@ -86,7 +86,7 @@ class FollowerStore:
 async def copy_follows(database: Database) -> None:
     """Makes the collection of a database that has follows and lacks it, as `copy_into` does.
 
-    Workers of the older version must not run any more: they list nobody.
+    Workers of the older version list nobody: `repair` does when the last of them has stopped.
     """
     stages: list[Document] = [
         {"$match": {"state": FollowState.FOLLOWING.value}},

@@ -112,6 +112,8 @@ class CacheServers:
 
     async def must_invalidate(self, keys: Sequence[str]) -> None:
         """As `invalidate`, but waits for Redis. Raises CacheDown after `MUST_INVALIDATE_SECONDS`."""
+        if self._is_closed:
+            raise CacheDown("the caches are closed")
         if not await self.invalidate(keys) and self._flushing is not None:
             await asyncio.wait({self._flushing}, timeout=MUST_INVALIDATE_SECONDS)
             if not self._pending.keys().isdisjoint(keys):
@@ -145,6 +147,8 @@ class CacheServers:
         return self._by_server(key for key in keys if key not in self._pending)
 
     def _add_pending(self, keys: Iterable[str]) -> None:
+        if self._is_closed:
+            return
         self._pending.update(dict.fromkeys(keys, time.monotonic() + MAX_LIFE_SECONDS))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush_pending(), name="cache")

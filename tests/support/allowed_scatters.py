@@ -24,7 +24,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     "Once in the life of an account: its deletion finds what it left.": (
         "* datasources.accounts.account_references.*",
         "* datasources.graph.deleted_account_relations.*",
-        "sessions datasources.accounts.sessions.SessionStore.*",
+        "sessions datasources.accounts.sessions.SessionStore.end_all",
         "* datasources.posts.likes.LikeStore.unlike_by_user",
         "* datasources.posts.likes.LikeStore.delete_taken_back",
         "* datasources.posts.*.delete_by_author",
@@ -37,7 +37,8 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "profile_visits datasources.feed.profile_visits.VisitStore.erase",
         "users datasources.accounts.users.UserStore.find_deleted_in_session",
     ),
-    "A screen that few look at, or an act of few: lists of followers and requests, going public, a block.": (
+    "A screen that few look at, or an act of few: sessions, lists of followers and requests, going public, a block.": (
+        "sessions datasources.accounts.sessions.SessionStore.of_user",
         "follows datasources.graph.follows.FollowStore._page",
         "follows datasources.graph.follows.FollowStore.accept_requests",
         "blocks datasources.graph.blocks.BlockStore.remove_follows",
