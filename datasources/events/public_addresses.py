@@ -3,14 +3,20 @@
 import asyncio
 import errno
 import ipaddress
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-# Global by themselves, but they lead to an IPv4 address that somebody else chooses.
-_TRANSLATED = [ipaddress.IPv6Network(each) for each in ("64:ff9b::/96", "2002::/16", "2001::/32")]
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that is assigned to anybody on the internet
+_REFUSED = [
+    # Global by themselves, but they lead to an IPv4 address that somebody else chooses.
+    *map(ipaddress.ip_network, ("2002::/16", "2001::/32", "192.88.99.0/24")),
+    ipaddress.IPv4Network("168.63.129.16"),  # services of Azure for its own machines
+]
+_NUMBER = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$", re.IGNORECASE)  # no name ends so
 
 # A look-up that hangs keeps its thread for longer than anybody waits for it; others of the process do not wait.
 _LOOK_UPS = ThreadPoolExecutor(20, thread_name_prefix="webhooks")
@@ -23,20 +29,20 @@ class PrivateAddressError(OSError):
 def is_public(address: str) -> bool:
     """Whether an IP address is one that anybody on the internet may be reached by."""
     ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        elif any(ip in network for network in _TRANSLATED):
-            return False
+    if (ip.version == 6 and ip not in _UNICAST) or any(ip in network for network in _REFUSED):
+        return False
     return ip.is_global and not ip.is_multicast
 
 
 def check_host(host: str) -> None:
-    """Raises PrivateAddressError for an IP address that is not public; says nothing of names."""
+    """Raises PrivateAddressError for an IP address that is not public; says nothing of names.
+
+    Nor does it accept an IPv4 address in other forms (127.1, 2130706433, 0x7f.1), which some systems take for one.
+    """
     try:
         is_refused = not is_public(host)
     except ValueError:
-        return
+        is_refused = _NUMBER.search(host) is not None
     if is_refused:
         raise PrivateAddressError(errno.EACCES, f"{host} is not a public address")
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientConnectorDNSError, ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from standardwebhooks import Webhook
 from yarl import URL
 
@@ -26,17 +26,21 @@ class WebhookSender:
         self._room = asyncio.Semaphore(SENT_AT_ONCE)
 
     async def send(self, url: str, body: str, headers: Mapping[str, str]) -> str | None:
-        """Sends one webhook; None if the endpoint took it (2xx), else why not, in a few words."""
+        """Sends one webhook; None if the endpoint took it (2xx), else why not, in a few words.
+
+        They hold nothing of the address, whose query may be secret, nor of what the endpoint answers. An address that
+        would be refused today is not called, however it came to be stored.
+        """
+        if reason := why_refused(url, is_private_allowed=self._is_private_allowed):
+            return reason
         try:
             async with self._room, asyncio.timeout(SEND_SECONDS):
-                if not self._is_private_allowed:
-                    check_host(URL(url).host or "")
                 sent = self._session.post(url, data=body.encode(), headers=headers, allow_redirects=False)
                 async with sent as answer:
                     answer.close()  # its body may have no end
                     return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
         except (ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            return f"{type(error).__name__}: {error}"[:200]
+            return _in_few_words(error)
 
 
 @contextlib.asynccontextmanager
@@ -66,13 +70,20 @@ def signed_headers(secrets: Sequence[str], event_id: str, body: str, now: dateti
     }
 
 
+def _in_few_words(error: Exception) -> str:
+    """The class of an error, without its text; of a name of private addresses, which of them."""
+    if isinstance(error, ClientConnectorDNSError) and isinstance(error.os_error, PrivateAddressError):
+        return str(error.os_error.strerror)
+    return type(error).__name__
+
+
 def why_refused(url: str, *, is_private_allowed: bool) -> str | None:
     """Why webhooks cannot go to an address; None if they may, as far as can be seen without looking the name up."""
     try:
         parsed = URL(url)
     except ValueError:
         parsed = URL()
-    host = parsed.host
+    host = parsed.raw_host
     if not host or parsed.scheme not in ("https", "http"):
         return "the address must begin with https:// and a host"
     if parsed.user or parsed.password or parsed.fragment:

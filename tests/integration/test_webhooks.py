@@ -248,7 +248,7 @@ async def test_messages_of_a_deleted_endpoint_go(own: World, receiver: Receiver)
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:9/", "http://localhost:9/", "http://2130706433:9/", "http://[::1]:9/", "http://0x7f.1:9/"],
+    ["https://127.0.0.1:9/", "https://localhost:9/", "https://2130706433:9/", "https://[::1]:9/", "https://0x7f.1:9/"],
 )
 async def test_private_addresses_are_never_connected_to(own: World, receiver: Receiver, url: str) -> None:
     port = receiver.url.split(":")[2].split("/")[0]
@@ -257,8 +257,28 @@ async def test_private_addresses_are_never_connected_to(own: World, receiver: Re
         error = await sender.send(url.replace(":9/", f":{port}/"), "{}", {})
     assert error is not None
     assert receiver.received == []
-    if not url.startswith(("http://2", "http://0x")):  # of these the client itself makes nothing
-        assert "is not a public address" in error
+    assert "is not a public address" in error
+
+
+async def test_an_address_that_was_stored_is_checked_again(own: World, receiver: Receiver) -> None:
+    strict = own.sources.settings.model_copy(update={"webhook_private_addresses": False})
+    async with open_sender(strict) as sender:
+        for url in ("http://example.com/", "https://u:p@example.com/", "https://example.com/#part"):
+            assert await sender.send(url, "{}", {}) == why_refused(url, is_private_allowed=False)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 SECRET\r\n\r\n", b"HTTP/1.1 200 OK\r\nSECRET: " + b"S" * 9_000, b""])
+async def test_errors_hold_nothing_of_the_address_and_the_answer(own: World, answer: bytes) -> None:
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server, open_sender(own.sources.settings) as sender:
+        port = server.sockets[0].getsockname()[1]
+        error = await sender.send(f"http://127.0.0.1:{port}/?token=SECRET", "{}", {})
+    assert error is not None
+    assert error.isidentifier()  # the name of a class
 
 
 async def test_names_of_private_addresses_are_refused() -> None:
@@ -290,6 +310,8 @@ async def test_a_connection_goes_to_the_addresses_that_were_checked(monkeypatch:
             "224.0.0.1",
         ),
         *("::1", "::", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "ff02::1"),
+        *("64:ff9b:1::a9fe:a9fe", "::127.0.0.1", "::ffff:0:127.0.0.1", "fec0::1", "5f00::1", "2001:0:1::1"),
+        *("192.88.99.1", "168.63.129.16"),
     ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:
@@ -303,11 +325,28 @@ def test_addresses_that_are_public() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://example.com/", "ftp://example.com/", "https://10.0.0.1/", "https://u:p@example.com/", "https:///x", ""],
+    [
+        *(
+            "http://example.com/",
+            "ftp://example.com/",
+            "https://10.0.0.1/",
+            "https://u:p@example.com/",
+            "https:///x",
+            "",
+        ),
+        *("https://127.1/", "https://2130706433/", "https://0177.0.0.1/", "https://0x7f.1/", "https://127.0.0.1./"),
+        *("https://8.8.2056/", "https://[::7f00:1]/", ""),
+    ],
 )
 def test_addresses_that_operators_may_not_give(url: str) -> None:
     assert why_refused(url, is_private_allowed=False) is not None
-    assert why_refused("https://example.com/hooks", is_private_allowed=False) is None
+    for accepted in (
+        "https://example.com/hooks",
+        "https://8.8.8.8/",
+        "https://7.example.com/",
+        "https://a1.example.com./",
+    ):
+        assert why_refused(accepted, is_private_allowed=False) is None
 
 
 async def test_operators_manage_endpoints_by_commands(own: World, receiver: Receiver) -> None:
