@@ -10,6 +10,8 @@ from domain.limits import FORM_BYTES_MAX, REQUEST_HEAD_BYTES_MAX
 from tests.support.haproxy import HAPROXY, haproxy
 from tests.support.waiting import eventually
 
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # without one HAProxy answers itself
+
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
 
 
@@ -74,19 +76,47 @@ async def test_what_a_client_says_about_its_address_is_replaced(
         "X-Forwarded-Proto": "https",
         "X-Forwarded-Host": "evil",
         "Forwarded": "for=6",
+        "X-Request-ID": "somebody-elses",
     }
     assert (await proxied.get("/graphql", headers={**lies, "X-Real-IP": "6.6.6.6"})).status_code == 200
     (head,) = heads(recorders)
     forwarded = sorted(line for line in head.lower().splitlines() if "forwarded" in line or "real-ip" in line)
     assert forwarded == ["x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http"]
+    assert "x-request-id" not in head.lower()
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/%72eadyz", "/%6Detrics?a=b", "/%2e/../readyz"])
 async def test_what_is_for_operators_is_not_to_be_had(
     proxied: httpx2.AsyncClient, recorders: list[Recorder], path: str
 ) -> None:
     assert (await proxied.get(path)).status_code == 404
     assert heads(recorders) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_socket"),
+    [
+        (["Connection: Upgrade", "Upgrade: websocket"], True),
+        (["Connection: keep-alive, upgrade", "Upgrade: WebSocket"], True),
+        (["Connection: Upgrade", "Upgrade: h2c, websocket"], False),
+        (["Connection: Upgrade", "Upgrade: websocket, h2c"], False),
+        (["Connection: Upgrade", "Upgrade: h2c", "Upgrade: websocket"], False),
+        (["Connection: Upgrade", "Upgrade: websocket", "Upgrade: websocket"], False),
+        (["Upgrade: websocket"], False),
+    ],
+)
+async def test_only_what_the_api_takes_for_a_socket_goes_past_the_limit_of_requests(
+    proxied: httpx2.AsyncClient, recorders: list[Recorder], asked: list[str], is_socket: bool
+) -> None:
+    """An upgrade that reaches the API went to the backend of sockets: the one rule decides both."""
+    reader, writer = await asyncio.open_connection(proxied.base_url.host, proxied.base_url.port)
+    writer.write(
+        "\r\n".join(["GET /graphql HTTP/1.1", "Host: x", f"Sec-WebSocket-Key: {KEY}", *asked, "", ""]).encode()
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+    writer.close()
+    (head,) = heads(recorders)
+    assert ("upgrade:" in head.lower()) == is_socket
 
 
 async def fails(http: httpx2.AsyncClient, method: str) -> bool:
