@@ -14,7 +14,8 @@ from domain.events import EventType
 from domain.records.record import Record, Stored
 
 MAX_ENDPOINTS = 20  # as many calls run at once, so that none waits for another
-ROTATED_KEPT = timedelta(days=1)  # for so long the secret before the current one signs too
+ROTATED_KEPT = timedelta(days=1)  # for so long a secret that was replaced signs too
+MAX_SECRETS = 10  # of one endpoint; each is a signature of every webhook
 BY_OPERATOR = "by an operator"  # why an endpoint is disabled that need not be
 DISABLED_AFTER = timedelta(days=5)  # of failing without one success
 
@@ -76,11 +77,15 @@ class EndpointStore:
         return None if row is None else Endpoint.from_document(row)
 
     async def rotate(self, endpoint: Endpoint) -> str:
-        """Gives an endpoint a new secret, which is returned. The one before signs beside it for `ROTATED_KEPT`."""
-        new = SigningSecret(value=_new_secret())
-        old = msgspec.structs.replace(endpoint.secrets[0], until=clock.now() + ROTATED_KEPT)
-        secrets_now = [each.to_document() for each in (new, old)]
-        await self._endpoints.update_one({"_id": endpoint.id}, {"$set": {"secrets": secrets_now}})
+        """Gives an endpoint a new secret, which is returned.
+
+        Each one before signs beside it for `ROTATED_KEPT` from its replacement, the newest `MAX_SECRETS` at most.
+        """
+        now, new = clock.now(), SigningSecret(value=_new_secret())
+        replaced = msgspec.structs.replace(endpoint.secrets[0], until=now + ROTATED_KEPT)
+        signing = [each for each in endpoint.secrets[1:] if each.until is not None and each.until > now]
+        kept = [each.to_document() for each in (new, replaced, *signing)][:MAX_SECRETS]
+        await self._endpoints.update_one({"_id": endpoint.id}, {"$set": {"secrets": kept}})
         return new.value
 
     async def disable(self, endpoint_id: ObjectId, because: str) -> bool:

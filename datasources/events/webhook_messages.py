@@ -22,6 +22,7 @@ from domain.jobs import Fact, Job, Task
 from domain.records.record import Stored
 
 MAX_WAITING = 50_000  # messages of one endpoint; with more it is disabled
+COUNTED_EVERY = 1_000  # new messages of one endpoint: counting reads an index entry of each that waits
 # Pauses before the attempts after the first, as the specification proposes: more than three days in all.
 PAUSES = [timedelta(seconds=each) for each in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)]
 CLAIM = timedelta(seconds=60)  # as long as a call of the handler may take; then another worker may take the message
@@ -61,14 +62,19 @@ class MessageStore:
         self._messages = database[Fact.WEBHOOK_MESSAGE.collection]
         self._job_queue = job_queue
         self._endpoints = endpoints
+        self._uncounted: dict[ObjectId, int] = {}  # by endpoint, messages since the last count
 
     async def send(self, events: Sequence[Event]) -> None:
-        """Makes a message of each event for each endpoint that takes its type, unless there is one. Safe to repeat."""
+        """Makes a message of each event for each endpoint that takes its type, unless there is one. Safe to repeat.
+
+        An endpoint for which `MAX_WAITING` wait is disabled; each process may make `COUNTED_EVERY` before it sees that.
+        """
         now, documents = clock.now(), list[Document]()
         endpoints = [each for each in await self._endpoints.all() if each.disabled_at is None]
+        self._uncounted = {each.id: self._uncounted[each.id] for each in endpoints if each.id in self._uncounted}
         for endpoint in endpoints:
             wanted = [event for event in events if endpoint.takes(event.type)]
-            if wanted and await self.count(endpoint.id, MessageState.WAITING, MAX_WAITING) >= MAX_WAITING:
+            if wanted and await self._is_full(endpoint.id, len(wanted)):
                 await self._endpoints.disable(endpoint.id, f"{MAX_WAITING:,} events waited")
                 await self.give_up(endpoint.id)
                 continue
@@ -81,6 +87,13 @@ class MessageStore:
             if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
                 raise
         await self._enqueue({document["endpoint_id"] for document in documents})
+
+    async def _is_full(self, endpoint_id: ObjectId, added: int) -> bool:
+        """Whether too much waits for an endpoint, to which so much is to be added; counted now and then."""
+        uncounted = self._uncounted.get(endpoint_id, COUNTED_EVERY)
+        is_due = uncounted >= COUNTED_EVERY
+        self._uncounted[endpoint_id] = added if is_due else uncounted + added
+        return is_due and await self.count(endpoint_id, MessageState.WAITING, MAX_WAITING) >= MAX_WAITING
 
     async def claim(self, endpoint_id: ObjectId, limit: int, now: datetime) -> list[WebhookMessage]:
         """Up to `limit` messages that are due, the longest due first; nobody else gets them for `CLAIM`."""

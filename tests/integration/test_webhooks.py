@@ -12,7 +12,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from config import Settings
 from datasources.events import webhook_messages
 from datasources.events.public_addresses import PrivateAddressError, PublicResolver, is_public
-from datasources.events.webhook_endpoints import DISABLED_AFTER, MAX_ENDPOINTS, Endpoint, TooManyEndpointsError
+from datasources.events.webhook_endpoints import (
+    DISABLED_AFTER,
+    MAX_ENDPOINTS,
+    MAX_SECRETS,
+    Endpoint,
+    TooManyEndpointsError,
+)
 from datasources.events.webhook_messages import PAUSES, MessageState
 from datasources.events.webhook_sender import open_sender, why_refused
 from domain.events import EventType
@@ -21,6 +27,7 @@ from tests.support.command_line import run_command
 from tests.support.emptying import empty
 from tests.support.events import checked, names
 from tests.support.factories import World, changed_sources, now, opened, own_database
+from tests.support.operation_counter import OperationCounter
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import eventually
 from tests.support.workers import running_worker
@@ -29,12 +36,14 @@ from workers.registry import HANDLERS
 from workers.runtime.drain import drain
 from workers.runtime.handler import Tools
 
+COMMANDS = OperationCounter()
+
 
 @pytest.fixture(scope="module")
 async def telling(shared_settings: Settings) -> AsyncIterator[World]:
     """A world that sends webhooks, also to this machine."""
     with own_database(shared_settings, events=("webhooks",), webhook_private_addresses=True) as settings:
-        async with opened(settings) as world:
+        async with opened(settings, [COMMANDS]) as world:
             yield world
 
 
@@ -171,6 +180,42 @@ async def test_both_secrets_sign_after_a_rotation_until_the_old_one_ends(own: Wo
     assert Webhook(new).verify(body, headers)
     with pytest.raises(WebhookVerificationError):
         Webhook(endpoint.secrets[0].value).verify(body, headers)
+
+
+async def test_every_secret_signs_for_a_day_after_its_replacement(own: World, receiver: Receiver) -> None:
+    endpoint = await added(own, receiver)
+    for _ in range(2):
+        await own.sources.webhook_endpoints.rotate(await stored(own, endpoint))
+    rotated = await stored(own, endpoint)
+    assert rotated.secrets[2].value == endpoint.secrets[0].value
+    assert len(set(rotated.signing_secrets(now()))) == 3
+    await own.sources.database["webhook_endpoints"].update_one({}, {"$set": {"secrets.2.until": now()}})
+    for _ in range(MAX_SECRETS):
+        await own.sources.webhook_endpoints.rotate(await stored(own, endpoint))
+    rotated = await stored(own, endpoint)
+    assert len(rotated.secrets) == MAX_SECRETS
+    assert endpoint.secrets[0].value not in rotated.signing_secrets(now())
+    assert rotated.secrets[0].until is None
+
+
+async def test_an_endpoint_for_which_too_much_waits_is_disabled_and_waiting_is_counted_seldom(
+    own: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_messages, "MAX_WAITING", 3)
+    monkeypatch.setattr(webhook_messages, "COUNTED_EVERY", 2)
+    endpoint, ana = await added(own, receiver), await own.user()
+    receiver.status = 503
+    counted = "aggregate webhook_messages"
+    before = COMMANDS.counts[counted]
+    for _ in range(4):
+        await own.post(ana)
+        await own.drain()
+    assert COMMANDS.counts[counted] == before + 2
+    assert (await stored(own, endpoint)).disabled_at is None
+    await own.post(ana)
+    await own.drain()
+    assert (await stored(own, endpoint)).disabled_because == "3 events waited"
+    assert await count(own, endpoint, MessageState.DEAD) == 4
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
