@@ -57,13 +57,13 @@ class RedisTransport:
         for worker in workers:
             key = stream_key(self._prefix, worker)
             pipelines.at(key).xlen(key)
-        lengths = zip(workers, (await pipelines.execute(ENQUEUE_SECONDS))[-len(workers) :], strict=True)
-        unanswered, full = dict[str, Exception](), list[str]()
-        for worker, length in lengths:
-            if isinstance(length, Exception):
-                unanswered[worker] = length
-            elif length >= MAX_QUEUE_LENGTH:
-                full.append(worker)
+        answers = await pipelines.execute(ENQUEUE_SECONDS)
+        asked = [*(JOBS[job.kind].worker for job in messages), *workers]
+        unanswered = {
+            worker: answer for worker, answer in zip(asked, answers, strict=True) if isinstance(answer, Exception)
+        }
+        lengths = zip(workers, answers[len(messages) :], strict=True)
+        full = [worker for worker, length in lengths if worker not in unanswered and length >= MAX_QUEUE_LENGTH]
         return Sent(full, unanswered)
 
     async def put_back(self, worker: str, fields: Mapping[bytes, bytes]) -> None:

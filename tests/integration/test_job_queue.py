@@ -259,6 +259,17 @@ async def test_nothing_is_enqueued_to_a_stream_that_is_too_long(own: World, monk
     await eventually(enqueues_again)
 
 
+@pytest.mark.usefixtures("patient_queue")
+async def test_messages_that_redis_refuses_are_reported_with_their_worker_alone(own: World) -> None:
+    last = 2**64 - 1
+    await own.redis.xadd(stream_of(own), {"the": "last"}, id=f"{last}-{last}")  # no stream takes one after it
+    transport = RedisTransport(own.sources.redis.queue, own.sources.settings.key_prefix)
+    jobs = [Job(*LIKES, str(ObjectId())), Job(Task.FAN_OUT, Fact.POST, str(ObjectId()))]
+    sent = await transport.send({job: {"key": job.key} for job in jobs})
+    assert list(sent.unanswered) == ["counters"]
+    assert not sent.full
+
+
 async def test_concurrent_jobs_of_one_key_are_one_or_two_messages(own: World) -> None:
     key = str(ObjectId())
     await asyncio.gather(*(own.sources.job_queue.enqueue([Job(*LIKES, key)]) for _ in range(100)))
