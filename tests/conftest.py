@@ -71,8 +71,10 @@ def patient_caches(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def patient_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job queue that is waited for as long as a busy machine may need, for tests of what is sent and what is not."""
-    for module, name in ((queue, "ENQUEUE_SECONDS"), (redis_queue, "ENQUEUE_SECONDS"), (sns_queue, "SEND_SECONDS")):
-        monkeypatch.setattr(module, name, 10.0)
+    for module in (queue, redis_queue):
+        monkeypatch.setattr(module, "ENQUEUE_SECONDS", 10.0)
+    for name in ("SEND_SECONDS", "LOOK_SECONDS"):
+        monkeypatch.setattr(sns_queue, name, 10.0)
 
 
 def settings_for_tests() -> Settings:

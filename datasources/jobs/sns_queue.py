@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SEND_SECONDS = 1.0  # for one call; no mutation waits for it longer than `ENQUEUE_SECONDS`
 DEPTH_SECONDS = 30.0  # between two looks at the length of a queue
+LOOK_SECONDS = 0.5  # for such a look, which jobs wait for
 WORKER = "worker"  # the attribute by which the subscriptions of the queues choose
 UNDECODED = b"body"  # the field of a message that is no JSON object of texts
 
@@ -37,14 +38,15 @@ class SnsTransport:
         self._full: set[str] = set()
 
     async def send(self, messages: Mapping[Job, Mapping[str, str]]) -> Sent:
-        """As `JobTransport.send`; each call takes at most `SEND_SECONDS`, and the first that fails ends it.
+        """As `JobTransport.send`; each call to SNS takes at most `SEND_SECONDS`, and the first that fails ends it.
 
-        Queues are not asked for their length each time, so they may grow somewhat longer than `MAX_QUEUE_LENGTH`.
+        Queues are not asked for their length each time, so they may grow somewhat longer than `MAX_QUEUE_LENGTH`. If
+        SQS does not answer, jobs are sent all the same.
         """
         workers = {JOBS[job.kind].worker for job in messages}
         async with limited(SEND_SECONDS):
             topic = await self._addresses.topic()
-            await asyncio.gather(*map(self._note_full, workers))
+        await asyncio.gather(*map(self._note_full, workers))
         sendable = [each for each in messages.items() if JOBS[each[0].kind].worker not in self._full]
         await run_all(CALLS_AT_ONCE, lambda batch: self._publish(topic, batch), in_batches(sendable))
         return Sent(workers & self._full)
@@ -54,13 +56,14 @@ class SnsTransport:
         await publish_batch(self._sns, topic, entries, SEND_SECONDS)
 
     async def _note_full(self, worker: str) -> None:
-        """Looks at the length of a queue that was not looked at for a while."""
+        """Looks at the length of a queue that was not looked at for a while; without an answer, it is as it was."""
         now = time.monotonic()
         if now - self._looked_at.get(worker, -DEPTH_SECONDS) < DEPTH_SECONDS:
             return
         self._looked_at[worker] = now
         with contextlib.suppress(JobQueueOutage):
-            is_full = await self.depth(worker) >= MAX_QUEUE_LENGTH
+            async with limited(LOOK_SECONDS):
+                is_full = await self.depth(worker) >= MAX_QUEUE_LENGTH
             (self._full.add if is_full else self._full.discard)(worker)
 
     async def put_back(self, worker: str, fields: Mapping[bytes, bytes]) -> None:

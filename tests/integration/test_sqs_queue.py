@@ -1,19 +1,21 @@
 """What is particular to SNS and SQS: batches that fail in part, what SQS sets aside, installations in one account."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.jobs import aws_setup
+from datasources.jobs import aws_setup, sns_queue
 from datasources.jobs.aws_clients import Addresses, open_clients
 from datasources.jobs.opening import open_consumer, prepare_job_queue, redrive_job_queue
-from datasources.jobs.queue import SET_ASIDE, JobQueue, JobQueueOutage, Message
+from datasources.jobs.queue import SET_ASIDE, JobQueue, JobQueueOutage, Message, Sent
 from datasources.jobs.sns_queue import SnsTransport, body_of, fields_of
 from datasources.jobs.sqs_consumer import SqsConsumer
 from datasources.outages import describe_outage, describe_refusal, is_outage
@@ -112,6 +114,35 @@ async def test_what_sns_goes_on_to_refuse_is_an_outage(own: World) -> None:
 
 
 @pytest.mark.parametrize(("sender_fault", "sizes", "left"), [(False, [10, 5], 0), (True, [10], 5)])
+class SlowLooks:
+    """SQS that does not answer how long its queues are."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def get_queue_attributes(self, **given: Any) -> Any:
+        if "ApproximateNumberOfMessages" in given["AttributeNames"]:
+            await asyncio.Event().wait()
+        return await self._client.get_queue_attributes(**given)
+
+
+async def test_jobs_are_sent_while_sqs_does_not_tell_the_length_of_its_queues(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sns_queue, "LOOK_SECONDS", 0.1)
+    settings, sent = own.sources.settings.model_copy(update={"aws_timeout": 60.0}), likes(3)
+    async with open_clients(settings) as (sns, sqs), consumer(own) as queue:
+        slow: Any = SlowLooks(sqs)
+        assert await SnsTransport(sns, slow, settings).send({job: msgspec.to_builtins(job) for job in sent}) == Sent(
+            set()
+        )
+        messages = await read(queue, 3)
+        assert sorted(message.job.key for message in messages if message.job) == sorted(job.key for job in sent)
+
+
 async def test_only_what_sqs_may_delete_later_is_deleted_again(
     own: World, sender_fault: bool, sizes: list[int], left: int
 ) -> None:
