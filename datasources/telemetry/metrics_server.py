@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import structlog
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 
 from datasources.telemetry.metrics import REGISTRY
 
@@ -83,7 +83,10 @@ async def _answer(head: str) -> bytes:
     if rest.partition(" ")[0].partition("?")[0] != PATH:
         return _encode("404 Not Found", "text/plain", b"metrics are at /metrics\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    encode, content_type = choose_encoder(headers.get("accept", ""))
+    try:
+        encode, content_type = choose_encoder(headers.get("accept", ""))
+    except TypeError:  # of a version that is no number
+        encode, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
     body = await asyncio.to_thread(encode, REGISTRY)  # it takes milliseconds, which the loop does not wait for
     answer = _encode("200 OK", content_type, body)
     return answer.removesuffix(body) if method == "HEAD" else answer

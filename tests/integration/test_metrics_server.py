@@ -100,6 +100,19 @@ async def test_only_a_few_are_served_at_once(port: int) -> None:
         await eventually(lambda: answers(port))
 
 
+@pytest.mark.parametrize(
+    "accept", ["text/plain; version=x", "application/openmetrics-text; version=x", "text/plain; version=1..0"]
+)
+async def test_a_version_that_is_no_number_is_answered_as_plain_text(port: int, accept: str) -> None:
+    async with serve_metrics(LOOPBACK, port):
+        await eventually(lambda: answers(port))
+        async with httpx2.AsyncClient() as client:
+            answer = await client.get(f"http://{LOOPBACK}:{port}{PATH}", headers={"accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b"# HELP" in answer.content
+
+
 @pytest.mark.parametrize("head", [b"x" * 2 * HEAD_BYTES, b"\xff\x00\r\n\r\n", b"GET\r\n\r\n", b"GET  HTTP/1.1\r\n\r\n"])
 async def test_a_head_that_makes_no_sense_is_refused(port: int, head: bytes) -> None:
     async with serve_metrics(LOOPBACK, port):
