@@ -5,7 +5,9 @@ files never meets present ones.
 
 The folder is `<account>/<upload>`, and in the public area `<account>/<post>/<upload>` for images of posts. So a CDN can
 drop everything of an account or of a post by one path. The account's part is a hash of its id, so that no address and
-no log of a CDN has the id. Files that were stored before this form have the folder `<upload>`.
+no log of a CDN has the id itself. It has no key: whoever has the id, as every client may, can compute it. No access
+follows from it: private files need a signature, and the name of every file has a hash of its bytes. Files that were
+stored before this form have the folder `<upload>`.
 """
 
 import base64
@@ -62,7 +64,7 @@ class MediaKey(NamedTuple):
 
 
 def account_part(owner_id: ObjectId) -> ObjectId:
-    """What stands for an account in the keys of its files. It has the form of an id, and tells nobody which."""
+    """What stands for an account in the keys of its files. It has the form of an id, and is no secret."""
     return ObjectId(hashlib.sha256(b"photogram media " + owner_id.binary).digest()[:12])
 
 
