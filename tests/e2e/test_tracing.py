@@ -1,4 +1,4 @@
-"""Traces: one from a request through its jobs to what they do, with nothing that a client wrote in it."""
+"""Traces: one from a request through its jobs to what they do, with little that a client wrote in it."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -77,12 +77,24 @@ async def test_an_image_is_traced_from_its_announcement_into_the_feeds(author: P
     await trace_with(collector, "mutation", "complete_post post", "fan_out post", "count post")
 
 
-async def test_nothing_that_a_client_wrote_is_in_a_trace(author: Person, collector: Collector, traced: Stack) -> None:
+async def test_of_what_a_client_wrote_a_trace_has_only_the_operations_name_and_the_requests_id(
+    author: Person, collector: Collector
+) -> None:
     refused = await author.ask("query Refused($name: String!) { user(username: $name) { nothing } }", name=SECRET)
     assert refused.errors
     await author.ask('query Bad { feed(first: 5, after: "hunter2 as a cursor") { edges { node { id } } } }')
     [bad, *_] = await trace_with(collector, "query Bad")
     assert bad.failure == "BAD_USER_INPUT"
+    name, headers = "L" * 100, {"authorization": f"Bearer {author.token}"}
+    for request_id in ("hunter2 as an id", "of-the-client"):
+        body = {"query": f"query {name} {{ __typename }}"}
+        await author.http.post("/graphql", json=body, headers={**headers, "x-request-id": request_id})
+
+    async def ids() -> set[str]:
+        named = [part for part in collector.parts if part.name == f"query {name[:64]}"]
+        return {str(part.attributes["request_id"]) for part in named} if len(named) > 1 else set()
+
+    assert "of-the-client" in await eventually(ids, seconds=30)
     assert "hunter2" not in repr(collector.parts)
 
 
