@@ -4,7 +4,9 @@ An index finds every place. Not listed are: `claims`, which are freed by the
 deletion itself; who follows in `followers`, which is gone before the
 follow is; an author among other users' interests, which are computed again from acts
 that are gone, and which `gc` looks through; entries and fan-outs of its posts, which are removed with posts and
-follows; and `failures`, which are deleted at the very end.
+follows; `failures`, which are deleted at the very end; and `webhook_messages`, which name it by its global id: others
+are yet to be told, of the deletion too. Each is sent or dead within some three days, and a TTL index deletes dead ones
+after thirty (`datasources/events/webhook_messages.py`). The stream of Redis keeps events for `events_stream_days`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 from redis.exceptions import RedisError
 
 from config import Settings
 from datasources.events.event_sink import EventSink
+from datasources.events.redis_stream import stream_key
 from domain.events import Event, EventType
 from domain.ids import to_global_id
 from domain.jobs import Fact, Task
@@ -17,6 +19,7 @@ from tests.support.emptying import empty
 from tests.support.events import SCHEMAS, names, schema, stream_entries, told
 from tests.support.factories import World, changed_sources, now, opened, own_database
 from workers.handlers.publish_events import publishing
+from workers.maintenance.gc.steps import collect
 from workers.registry import HANDLERS
 from workers.runtime.drain import drain, pending_jobs
 from workers.runtime.handler import RetryLater, Tools
@@ -296,3 +299,21 @@ async def test_numbers_grow_by_one(own: World) -> None:
     await own.drain()
     numbers = [number for number, _ in await stream_entries(own)]
     assert numbers == list(range(1, 5))
+
+
+async def test_old_events_are_removed_when_new_ones_come_and_by_gc(own: World) -> None:
+    settings, ana = own.sources.settings, await own.user()
+    key = stream_key(settings.key_prefix)
+    redis: Any = own.redis_of(key)
+    oldest = int(now().timestamp() * 1000) - round(settings.events_stream_days * 86_400_000)
+    kept = oldest + 600_000
+    await redis.xadd(key, {"number": 1, "event": "old"}, id=oldest - 600_000)
+    await redis.xadd(key, {"number": 2, "event": "new enough"}, id=kept)
+    assert (await collect(own.sources)).removed["old events"] == 1
+    assert [row for row, _ in await redis.xrange(key)] == [f"{kept}-0".encode()]
+    await redis.delete(key)
+    await redis.xadd(key, {"number": 1, "event": "old"}, id=oldest - 600_000)
+    await redis.xadd(key, {"number": 2, "event": "new enough"}, id=kept)
+    await own.post(ana)
+    await own.drain()
+    assert [fields[b"event"][:3] for _, fields in await redis.xrange(key)] == [b"new", b'{"s']

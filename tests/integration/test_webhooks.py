@@ -19,10 +19,11 @@ from datasources.events.webhook_endpoints import (
     Endpoint,
     TooManyEndpointsError,
 )
-from datasources.events.webhook_messages import PAUSES, MessageState
+from datasources.events.webhook_messages import DEAD_KEPT, PAUSES, MessageState
 from datasources.events.webhook_sender import open_sender, why_refused
 from domain.events import EventType
 from domain.jobs import JOBS, Fact, Task
+from tests.support.account_references import account_references
 from tests.support.command_line import run_command
 from tests.support.emptying import empty
 from tests.support.events import checked, names
@@ -249,6 +250,20 @@ async def test_webhooks_that_are_turned_off_tell_nobody(own: World, receiver: Re
     await drain(Tools(sources=changed_sources(own.sources, settings=off)))
     assert len(receiver.received) == 1
     assert await count(own, endpoint, MessageState.DEAD) == 1
+
+
+async def test_a_deleted_account_is_named_only_by_what_is_to_be_sent(own: World, receiver: Receiver) -> None:
+    endpoint, ana = await added(own, receiver), await own.user()
+    receiver.status = 503
+    await own.post(ana)
+    await own.drain()
+    assert "webhook_messages" in await account_references(own, ana.id)
+    await own.sources.users.delete(ana.id, now())
+    await own.drain()
+    await own.sources.webhook_messages.give_up(endpoint.id)
+    messages = await own.sources.database["webhook_messages"].find().to_list()
+    assert {message["type"] for message in messages} >= {"post.published", "user.deleted"}
+    assert all(message["expires_at"] <= now() + DEAD_KEPT for message in messages)
 
 
 async def test_redirects_are_not_followed(own: World, receiver: Receiver) -> None:

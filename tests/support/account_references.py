@@ -8,17 +8,22 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from datasources.accounts.cached_users import USER_SECONDS
+from domain.ids import to_global_id
 from tests.support.factories import World
 
 RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 
 
 async def account_references(world: World, user_id: ObjectId) -> dict[str, list[Any]]:
-    """The ids, by collection, of all documents that have an account's id anywhere in them, as an id or as text."""
+    """The ids, by collection, of all documents that have an account's id anywhere in them, as an id or as text.
+
+    As text it is hexadecimal, or the id of the GraphQL API.
+    """
+    forms = user_id.binary, str(user_id).encode(), to_global_id("User", user_id).encode()
     references: dict[str, list[Any]] = {}
     for name in await world.sources.database.list_collection_names():
         async for document in world.sources.database[name].with_options(RAW).find():
-            if user_id.binary in document.raw or str(user_id).encode() in document.raw:
+            if any(form in document.raw for form in forms):
                 references.setdefault(name, []).append(document["_id"])
     return references
 

@@ -11,7 +11,7 @@ ELSEWHERE = {
     "failures": "deleted when their job is done",
     "purges": "names accounts only by what stands for them in keys",
     "webhook_endpoints": "holds nothing of accounts",
-    "webhook_messages": "ids that must reach others, which a TTL index deletes",
+    "webhook_messages": "global ids that must reach others; a TTL index deletes dead ones",
     "malformed": "raw messages, which a TTL index deletes",
 }
 

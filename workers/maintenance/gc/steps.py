@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
+from datasources.events.redis_stream import trim_events
 from datasources.mongo import clock
 from datasources.sources import Sources
 from workers.maintenance.gc import facts, files, uploads
@@ -37,7 +38,8 @@ async def collect(
     """Removes what is older than `min_age` and needed by nothing; notes it in `collected`. Raises EmptyDatabaseError.
 
     Uploads that nothing uses go in two steps. The first marks them, so that nothing new can be made of them. A later
-    run, at least a minute after, removes their files, unless something was made of them in between.
+    run, at least a minute after, removes their files, unless something was made of them in between. A dry run does not
+    count events.
     """
     if await sources.database["users"].estimated_document_count() == 0:
         raise EmptyDatabaseError(
@@ -51,4 +53,6 @@ async def collect(
     await files.remove_late_incoming(run)
     await uploads.remove_old(run)
     await facts.remove_orphaned_facts(run)
+    if not dry_run:
+        run.count_removal("old events", await trim_events(sources.redis.queue, sources.settings))
     return collected
