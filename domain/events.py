@@ -131,13 +131,13 @@ def like_event(
 
 
 def follow_event(
-    follow_id: ObjectId, follower_id: ObjectId, followee_id: ObjectId, version: int, *, stands: bool, at: datetime
+    follow_id: ObjectId, follower_id: ObjectId, followee_id: ObjectId, sequence: int, *, stands: bool, at: datetime
 ) -> Event:
     """That one account follows another, or no longer does."""
     followee = to_global_id("User", followee_id)
     data = {"followerId": to_global_id("User", follower_id), "followeeId": followee}
     kind = EventType.USER_FOLLOWED if stands else EventType.USER_UNFOLLOWED
-    return Event(kind, follow_id, version, followee, at, data)
+    return Event(kind, follow_id, sequence, followee, at, data)
 
 
 def deletion_event(user_id: ObjectId, at: datetime) -> Event:

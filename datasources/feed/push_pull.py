@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from datasources.accounts.cached_users import UserCache
 from datasources.feed.first_pages import FirstPagesCache
+from datasources.graph.follow_writes import FEED_CHANGE
 from datasources.graph.followers import FollowerStore
 from datasources.jobs.outbox import Stage, add_pending, change, mark_done
 from datasources.jobs.queue import JobQueue
@@ -100,12 +101,11 @@ class PushPullStore:
         Their versions grow, so that a backfill that read the mode before is not marked done. Raises outages of Redis
         too: first pages without the author must be invalidated before the author's posts are not pushed any more.
         """
-        next_version: Stage = {"$set": {"version": {"$add": [{"$ifNull": ["$version", 0]}, 1]}}}
         new_mode: Stage = {"$set": {"pulled": True}} if mode.pulled else add_pending([Task.BACKFILL], now)
         follows = {"follower_id": {"$in": list(follower_ids)}, "followee_id": mode.id}
         standing = {**follows, "state": FollowState.FOLLOWING.value}
         to_switch = {**standing, **_of_other_mode(mode)}
-        await self._uncached_follows.update_many(to_switch, [next_version, new_mode], hint=_PAIR)
+        await self._uncached_follows.update_many(to_switch, [FEED_CHANGE, new_mode], hint=_PAIR)
         if mode.pulled:  # first pages may be cached even where the mode was right already
             await self._first_pages.must_invalidate(follower_ids)
         else:

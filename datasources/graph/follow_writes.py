@@ -21,6 +21,11 @@ from domain.records.follows import FollowState
 GUESSES = 3  # a few hundred follows leave most slots free; with thousands, the free ones are looked up
 MAX_TRIES = 50  # a call that loses so many slots competes with as many other calls of its follower
 STANDING = [FollowState.REQUESTED.value, FollowState.FOLLOWING.value]  # the states with a slot
+# A change of what feeds hold, not of the follow. It raises the version, so that no task that read the follow before is
+# marked done. Events of the follow keep their ids (`FollowRecord.sequence`).
+FEED_CHANGE: Stage = {
+    "$set": {field: {"$add": [{"$ifNull": [f"${field}", 0]}, 1]} for field in ("version", "feed_changes")}
+}
 _TASKS = (Task.COUNT, Task.COUNT_FOLLOWING, Task.NOTIFY, Task.BACKFILL)
 
 

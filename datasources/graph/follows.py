@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.graph.cached_relations import GraphWrites
-from datasources.graph.follow_writes import STANDING, set_state, upsert_follow
+from datasources.graph.follow_writes import FEED_CHANGE, STANDING, set_state, upsert_follow
 from datasources.graph.viewer_relations import both_ways
 from datasources.jobs.outbox import FIRST_PAUSE, add_pending, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
@@ -24,7 +24,6 @@ from domain.paging import Page, PageRequest, cut_page
 from domain.records.follows import FollowRecord, FollowState
 
 _COUNTED = {Task.COUNT: "counted", Task.COUNT_FOLLOWING: "counted_following"}
-_VERSION: Document = {"$ifNull": ["$version", 0]}
 _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}}
 
 
@@ -156,8 +155,8 @@ class FollowStore:
 
         A follow that is gone stands as an ended one until that is done.
         """
-        state = {"state": {"$ifNull": ["$state", FollowState.NONE.value]}, "version": {"$add": [_VERSION, 1]}}
-        pipeline = [{"$set": state}, add_pending([Task.BACKFILL], now)]
+        state = {"state": {"$ifNull": ["$state", FollowState.NONE.value]}}
+        pipeline = [{"$set": state}, FEED_CHANGE, add_pending([Task.BACKFILL], now)]
         updates = [
             UpdateOne({"follower_id": follower_id, "followee_id": followee_id}, pipeline, upsert=True)
             for followee_id in followee_ids

@@ -15,8 +15,9 @@ class FollowState(StrEnum):
 
 
 class FollowRecord(Stored, frozen=True, kw_only=True):
-    """One user's following of another; `version` grows with every change of `state`; `accepted` if it was asked for.
+    """One user's following of another; `accepted` if it was asked for.
 
+    `version` grows with every change of `state`, and with `feed_changes`, which are changes of what feeds hold alone.
     `has_stood` and `changed_at` are for those who are told of follows; see `datasources/jobs/outbox.py`.
     """
 
@@ -25,5 +26,11 @@ class FollowRecord(Stored, frozen=True, kw_only=True):
     state: FollowState
     accepted: bool = False
     version: int = 0
+    feed_changes: int = 0
     has_stood: bool = False
     changed_at: datetime | None = None
+
+    @property
+    def sequence(self) -> int:
+        """The number of changes of `state`, which orders the events of the follow and is a part of their ids."""
+        return self.version - self.feed_changes

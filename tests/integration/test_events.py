@@ -1,7 +1,7 @@
 """Public events: what is told of which fact, to whom it may be told, and that nothing is lost or told for nothing."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from config import Settings
 from datasources.events.event_sink import EventSink
 from datasources.events.redis_stream import stream_key
+from datasources.feed.push_pull import Mode
 from domain.events import Event, EventType
 from domain.ids import to_global_id
 from domain.jobs import Fact, Task
@@ -153,6 +154,39 @@ async def test_what_changes_while_it_is_told_is_told_again(own: World) -> None:
     events = await told(own)
     assert names(events) == ["post.published", "post.unliked"]
     assert events[1]["sequence"] == "0000000002"
+
+
+class _Overtaken:
+    """Takes events, and before they are marked done something else happens."""
+
+    def __init__(self, sink: EventSink, happens: Callable[[], Awaitable[None]]) -> None:
+        self._sink, self._happens = sink, happens
+
+    async def send(self, events: Sequence[Event]) -> None:
+        await self._sink.send(events)
+        await self._happens()
+
+
+@pytest.mark.parametrize("change", ["author is pulled", "author is pushed", "backfill restarts"])
+async def test_a_change_of_feeds_alone_repeats_the_event_of_a_follow(own: World, change: str) -> None:
+    ana, bob = await own.users(2)
+    sources, task = own.sources, Task.PUBLISH_REDIS
+    follow = await sources.follows.follow(bob.id, ana.id, is_private=False, now=now())
+
+    async def happens() -> None:
+        if change == "backfill restarts":
+            await sources.follows.restart_backfill(bob.id, [ana.id], now())
+        else:
+            await sources.push_pull.switch(Mode(id=ana.id, pulled=change == "author is pulled"), [bob.id], now())
+
+    sink = _Overtaken(sources.event_sinks[task], happens)
+    overtaken = Tools(sources=changed_sources(sources, event_sinks={task: sink}))
+    await publishing(task)[task, Fact.FOLLOW](overtaken, str(follow.id))
+    assert await sources.follows.pending(task, [follow.id])
+    first, second = await told(own)
+    assert first == second
+    await sources.follows.unfollow(bob.id, ana.id, now=now())
+    assert (await told(own))[-1]["sequence"] > first["sequence"]
 
 
 async def test_requests_are_not_told(own: World) -> None:

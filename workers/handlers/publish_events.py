@@ -1,8 +1,8 @@
 """Others are told what happened: public events go to each sink that the settings name (docs/events.md).
 
 Each handler is safe to run twice, also side by side: the events are computed from the facts as they are now, with ids
-made of fact and version, so a repetition has the id of the first. A fact that changes meanwhile stays pending. What is
-pending for a sink that the settings no longer name is marked done, and nothing is sent.
+made of the fact and the number of its change, so a repetition has the id of the first. A fact that changes meanwhile
+stays pending. What is pending for a sink that the settings no longer name is marked done, and nothing is sent.
 """
 
 from collections.abc import Collection, Sequence
@@ -52,7 +52,7 @@ async def _publish_follows(task: Task, tools: Tools, *keys: str) -> None:
             follow.id,
             follow.follower_id,
             follow.followee_id,
-            follow.version,
+            follow.sequence,
             stands=follow.state is FollowState.FOLLOWING,
             at=follow.changed_at or clock.now(),
         )
