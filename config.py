@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         "photogram", min_length=1, description="The `source` of events: this installation's URI."
     )
     events_stream_length: int = Field(100_000, ge=1, description="Newest events kept in the stream of Redis.")
-    events_stream_days: float = Field(7, gt=0, description="Events in the stream of Redis that are older are removed.")
+    events_stream_days: float = Field(7, gt=0, le=3650, description="Older events in the stream of Redis are removed.")
     aws_endpoint: str | None = Field(None, description="Where SNS, SQS and CloudFront are; None means Amazon.")
     aws_region: str | None = Field(None, description="Their region, if not `s3_region`.")
     aws_access_key: str | None = Field(
