@@ -25,7 +25,7 @@ async def toy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
 async def test_a_request_too_many_is_refused_at_once_and_the_others_are_served(
     toy: Served, client: httpx2.AsyncClient
 ) -> None:
-    served = [asyncio.create_task(ask(client, "{wait(seconds:0.4)}"))]
+    served = [asyncio.create_task(ask(client, "{wait(seconds:1.5)}"))]
     await until(lambda: toy.world.running == 1)
     served += [asyncio.create_task(ask(client, "{hello}"))]
     lane = toy.app.state.admission._cheap
