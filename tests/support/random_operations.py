@@ -155,7 +155,7 @@ class RandomOperations:
         if f"${name}: Boolean = false" not in self.declared:
             self.declared.append(f"${name}: Boolean = false")
             if self.chance(0.7):
-                self.variables[name] = self.random.choice([True, False] * 20 + [None])
+                self.variables[name] = self.random.choice([True, False] * 20 + [None] * self.errs)
         return f" @{directive}(if: ${name})"
 
     def arguments(self, name: str, definitions: dict[str, GraphQLArgument]) -> list[str]:
