@@ -113,7 +113,6 @@ async def test_what_sns_goes_on_to_refuse_is_an_outage(own: World) -> None:
         assert flaky.sizes == [4, 2]
 
 
-@pytest.mark.parametrize(("sender_fault", "sizes", "left"), [(False, [10, 5], 0), (True, [10], 5)])
 class SlowLooks:
     """SQS that does not answer how long its queues are."""
 
@@ -143,6 +142,7 @@ async def test_jobs_are_sent_while_sqs_does_not_tell_the_length_of_its_queues(
         assert sorted(message.job.key for message in messages if message.job) == sorted(job.key for job in sent)
 
 
+@pytest.mark.parametrize(("sender_fault", "sizes", "left"), [(False, [10, 5], 0), (True, [10], 5)])
 async def test_only_what_sqs_may_delete_later_is_deleted_again(
     own: World, sender_fault: bool, sizes: list[int], left: int
 ) -> None:
