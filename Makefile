@@ -32,7 +32,7 @@ test-cluster: $(MADE) ## Run the end-to-end tests, and the tests that kill serve
 	@exec $(RUN)/python -m pytest --cluster --full-size tests/faults/test_killed_cluster.py tests/integration/test_supervisor.py tests/e2e $(ARGS)
 
 test-engine: $(MADE) ## Compare the compiled engine with graphql-core in 50,000 random cases; takes some minutes.
-	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest -n 2 -o faulthandler_timeout=5400 tests/engine \
+	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest -n 2 --dist worksteal -o faulthandler_timeout=5400 tests/engine \
 		tests/integration/test_engine_equality.py $(ARGS)
 
 test-upgrade: $(MADE) ## Run an older version beside this one: OLDER=COMMIT names it; takes a minute or two.
