@@ -14,17 +14,18 @@ async def copy_into(database: Database, source: str, target: str, stages: Sequen
 
     Safe to repeat and to run side by side. It takes as long as it takes.
     """
-    names = await database.list_collection_names()
-    if target in names or source not in names:
-        return
     begun = f"{target}_copy_"
-    copy = f"{begun}{ObjectId()}"
-    with timeout(None):
-        try:
-            await (await database[source].aggregate([*stages, {"$out": copy}])).to_list()
-            await database[copy].rename(target)
-        except OperationFailure:
-            if target not in await database.list_collection_names():
-                raise  # else another process was first
-        for name in await database.list_collection_names(filter={"name": {"$regex": f"^{begun}"}}):
+    names = await database.list_collection_names()
+    if target not in names and source in names:
+        copy = f"{begun}{ObjectId()}"
+        with timeout(None):
+            try:
+                await (await database[source].aggregate([*stages, {"$out": copy}])).to_list()
+                await database[copy].rename(target)
+            except OperationFailure:
+                if target not in await database.list_collection_names():
+                    raise  # else another process was first
+        names = await database.list_collection_names()
+    for name in names:
+        if name.startswith(begun):
             await database.drop_collection(name)  # what others, or who died, have begun

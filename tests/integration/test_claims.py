@@ -104,6 +104,15 @@ async def test_a_database_without_claims_gets_them_from_its_accounts(own: World)
     assert await claims(own) == {claim_id: holder for claim_id, holder in before.items() if holder in {ana.id, bob.id}}
 
 
+async def test_a_copy_that_somebody_who_died_has_begun_is_removed(own: World) -> None:
+    ana = await register(own, "ana")
+    await own.sources.database.create_collection("claims_copy_dead")
+    await copy_claims(own.sources.database)
+    names = await own.sources.database.list_collection_names()
+    assert [name for name in names if name.startswith("claims")] == ["claims"]
+    assert set((await claims(own)).values()) == {ana.id}
+
+
 async def test_claims_are_found_by_what_they_claim(own: World) -> None:
     ana = await register(own, "ana")
     store = ClaimStore(own.sources.database)
