@@ -2,6 +2,9 @@
 
 A unique index holds on one shard of a cluster, and `users` is sharded by id. So each of these is the `_id` of a claim.
 Claims and account are written in one transaction, and deleted in one: there is never one without the other.
+
+A version before claims had unique indexes of `users` instead, and nothing removes them. While its processes run beside
+this one, they refuse what either has taken, and find who has registered at the other.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from bson import ObjectId
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
-from datasources.mongo.client import DUPLICATE_KEY, Database, Document, Session
+from datasources.jobs.idempotency import key_reused
+from datasources.mongo.client import DUPLICATE_KEY, Database, Document, Readable, Session
 from datasources.mongo.copies import copy_into
+from domain.errors import Refusal, UserErrorCode
+
+_NO_SUCH_INDEX = 2  # MongoDB's BadValue, for a hint
 
 
 class Claimed(StrEnum):
@@ -36,6 +43,8 @@ class ClaimStore:
 
     def __init__(self, database: Database) -> None:
         self._claims = database["claims"]
+        self._users: Readable = database["users"]
+        self._may_be_unclaimed = set(Claimed)
 
     async def make(self, account: Document, session: Session) -> None:
         """Claims what a new account has, within the caller's transaction. Raises ClaimTaken."""
@@ -57,10 +66,30 @@ class ClaimStore:
                 await self._claims.delete_one(claim, session=session)
 
     async def find(self, claimed: Claimed, values: Iterable[str]) -> dict[str, ObjectId | None]:
-        """Whose these are, by value; those that nobody has are left out. One operation, none for no values."""
+        """Whose these are, by value; those that nobody has are left out. One operation, none for no values.
+
+        In a database of a version before claims it asks a second time for those that nobody has claimed.
+        """
         ids = {_id(claimed, value): value for value in values}
         rows = await self._claims.find({"_id": {"$in": list(ids)}}).to_list() if ids else []
-        return {ids[row["_id"]]: row.get("user_id") for row in rows}
+        holders: dict[str, ObjectId | None] = {ids[row["_id"]]: row.get("user_id") for row in rows}
+        unclaimed = [value for value in ids.values() if value not in holders]
+        if unclaimed and claimed in self._may_be_unclaimed:
+            holders |= await self._find_unclaimed(claimed, unclaimed)
+        return holders
+
+    async def _find_unclaimed(self, claimed: Claimed, values: Sequence[str]) -> dict[str, ObjectId]:
+        """Whose these are that an older process has registered; it makes no claims."""
+        try:
+            rows = await self._users.find(
+                {claimed.value: {"$in": list(values)}}, {claimed.value: 1}, hint=[(claimed.value, 1)]
+            ).to_list()
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:
+                raise
+            self._may_be_unclaimed.discard(claimed)  # the database was never an older version's
+            return {}
+        return {row[claimed]: row["_id"] for row in rows}
 
 
 def claims_of(account: Document) -> Sequence[Document]:
@@ -68,6 +97,18 @@ def claims_of(account: Document) -> Sequence[Document]:
     return [
         {"_id": _id(claimed, account[claimed]), "user_id": account["_id"]} for claimed in Claimed if claimed in account
     ]
+
+
+def to_refusal(error: ClaimTaken | DuplicateKeyError) -> Refusal:
+    """What a registration is refused with, also if an older version's index says it. Raises the error of any other."""
+    fields = [error.claimed] if isinstance(error, ClaimTaken) else (error.details or {}).get("keyPattern", ())
+    if Claimed.REGISTRATION in fields:
+        return key_reused()
+    if Claimed.USERNAME in fields:
+        return Refusal(UserErrorCode.USERNAME_TAKEN, "Another account has this user name.", field=["username"])
+    if Claimed.EMAIL in fields:
+        return Refusal(UserErrorCode.EMAIL_TAKEN, "Another account has this address.", field=["email"])
+    raise error
 
 
 async def copy_claims(database: Database) -> None:

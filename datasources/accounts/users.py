@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.cached_users import UserCache
-from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken
+from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
@@ -100,14 +101,8 @@ class UserStore(BatchedReads[UserRecord]):
 
         try:
             await in_transaction(self._client, apply)
-        except ClaimTaken as taken:
-            if taken.claimed is Claimed.REGISTRATION:
-                raise key_reused() from None
-            if taken.claimed is Claimed.USERNAME:
-                message = "Another account has this user name."
-                raise Refusal(UserErrorCode.USERNAME_TAKEN, message, field=["username"]) from None
-            message = "Another account has this address."
-            raise Refusal(UserErrorCode.EMAIL_TAKEN, message, field=["email"]) from None
+        except (ClaimTaken, DuplicateKeyError) as error:
+            raise to_refusal(error) from None
         return UserRecord.from_document(document)
 
     async def find_registered(self, idempotency: Idempotency | None) -> Credentials | None:

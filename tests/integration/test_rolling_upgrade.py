@@ -1,12 +1,17 @@
 """An old and a new version side by side: what each leaves alone of the other's records and messages."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from config import Settings
+from datasources.jobs.idempotency import Idempotency
+from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Fact, Job, Task
-from tests.support.factories import World, now
+from domain.records.users import UserRecord
+from tests.support.factories import World, now, opened, own_database
 from tests.support.waiting import eventually
 from tests.support.workers import is_empty, running_worker, stream_of
 from workers.registry import HANDLERS
@@ -94,3 +99,64 @@ async def test_the_newer_versions_task_is_no_dead_letter_after_this_versions_rel
         await eventually(lambda: is_empty(own, "feed"))
     assert [letter async for letter in own.sources.dead_letters.all_malformed()] == []
     assert (await stored(own, "posts", post.id))["outbox"] == [CELEBRATE]
+
+
+KEY = Idempotency.of_registration("one key " * 8, {})
+
+
+@pytest.fixture(scope="module")
+async def upgraded(shared_settings: Settings) -> AsyncIterator[World]:
+    """A world whose database has the indexes of a version before claims."""
+    with own_database(shared_settings) as settings:
+        async with opened(settings) as world:
+            users = world.sources.database["users"]
+            for field in ("username_key", "email_key"):
+                await users.create_index(field, unique=True)
+            where = {"idempotency_key": {"$exists": True}}
+            await users.create_index("idempotency_key", unique=True, partialFilterExpression=where)
+            yield world
+
+
+async def register_without_claims(world: World, name: str, idempotency: Idempotency | None = None) -> UserRecord:
+    """An account as a process of a version before claims makes it."""
+    account = await register(world, name, f"{name}@example.com", idempotency)
+    await world.sources.database["claims"].delete_many({"user_id": account.id})
+    return account
+
+
+async def register(world: World, name: str, email: str, idempotency: Idempotency | None = None) -> UserRecord:
+    return await world.sources.users.register(name, email, "hash", name, now(), idempotency=idempotency)
+
+
+async def test_what_an_older_process_has_registered_is_taken(upgraded: World) -> None:
+    await register_without_claims(upgraded, "ana", KEY)
+    for name, email, idempotency, code in (
+        ("Ana", "other@example.com", None, UserErrorCode.USERNAME_TAKEN),
+        ("other", "Ana@example.com", None, UserErrorCode.EMAIL_TAKEN),
+        ("other", "other@example.com", KEY, UserErrorCode.IDEMPOTENCY_KEY_REUSED),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await register(upgraded, name, email, idempotency)
+        assert refused.value.code is code
+    assert (await register(upgraded, "other", "other@example.com")).username == "other"
+
+
+async def test_who_registered_at_an_older_process_is_found_at_this_one(upgraded: World) -> None:
+    key = Idempotency.of_registration("another key " * 8, {})
+    bob, users = await register_without_claims(upgraded, "Bob", key), upgraded.sources.users
+    found = [await users.credentials(login) for login in ("BOB", "bob@EXAMPLE.com")]
+    found.append(await users.find_registered(key))
+    assert [each and each.user_id for each in found] == [bob.id] * 3
+    assert await users.by_username("@bob") == bob
+    assert await users.ids_by_username(["bob", "nobody"]) == {"bob": bob.id}
+
+
+async def test_an_account_of_an_older_process_can_be_deleted_at_this_one(upgraded: World) -> None:
+    key = Idempotency.of_registration("a third key " * 8, {})
+    eve, users = await register_without_claims(upgraded, "eve", key), upgraded.sources.users
+    assert await users.delete(eve.id, now())
+    assert await users.credentials("eve") is None
+    with pytest.raises(Refusal) as refused:
+        await users.find_registered(key)
+    assert refused.value.code is UserErrorCode.NOT_FOUND
+    assert (await register(upgraded, "eve", "eve@example.com")).id != eve.id
