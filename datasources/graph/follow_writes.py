@@ -21,29 +21,45 @@ from domain.records.follows import FollowState
 GUESSES = 3  # a few hundred follows leave most slots free; with thousands, the free ones are looked up
 MAX_TRIES = 50  # a call that loses so many slots competes with as many other calls of its follower
 STANDING = [FollowState.REQUESTED.value, FollowState.FOLLOWING.value]  # the states with a slot
-# A change of what feeds hold, not of the follow. It raises the version, so that no task that read the follow before is
-# marked done. Events of the follow keep their ids (`FollowRecord.sequence`).
+# A change of what feeds hold, which no event tells. It raises the version, so that no task that read the follow before
+# is marked done. Events of the follow keep their ids (`FollowRecord.sequence`).
 FEED_CHANGE: Stage = {
     "$set": {field: {"$add": [{"$ifNull": [f"${field}", 0]}, 1]} for field in ("version", "feed_changes")}
 }
+_STANDS = {"$eq": ["$state", FollowState.FOLLOWING.value]}
 _TASKS = (Task.COUNT, Task.COUNT_FOLLOWING, Task.NOTIFY, Task.BACKFILL)
 
 
 def set_state(state: FollowState, now: datetime, publishing: Sequence[Task]) -> list[Stage]:
     """An update pipeline that brings an existing follow into a state; one that ends gives its slot back.
 
-    `publishing` are the tasks that tell others. They are told of the end of what `has_stood`, not of a mere request.
+    `publishing` are the tasks that tell others.
     """
     values: Document = {"state": state.value, "accepted": False}
     if state is FollowState.NONE:
         values["slot"] = "$$REMOVE"
         if publishing:
-            stands = {"$eq": ["$state", FollowState.FOLLOWING.value]}
-            values["has_stood"] = {"$or": [{"$ifNull": ["$has_stood", False]}, stands]}
+            values["has_stood"] = {"$or": [{"$ifNull": ["$has_stood", False]}, _STANDS]}
     if state is FollowState.FOLLOWING:
         is_requested = {"$eq": ["$state", FollowState.REQUESTED.value]}
         values["accepted"] = {"$or": [{"$ifNull": ["$accepted", False]}, is_requested]}
-    return change(values, (*_TASKS, *publishing), now, watched="state")
+    return _change(values, now, publishing)
+
+
+def _change(values: Document, now: datetime, publishing: Sequence[Task]) -> list[Stage]:
+    """As `change`. Others are told if the follow begins to stand or no longer does, and not of requests."""
+    pipeline = change(values, _TASKS, now, watched="state")
+    if not publishing:
+        return pipeline
+    begins_or_ends = {"$ne": [{"$eq": ["$before", FollowState.FOLLOWING.value]}, _STANDS]}
+    pending = {"$setUnion": ["$outbox", [task.value for task in publishing]]}
+    is_quiet = {"$and": [{"$ne": ["$before", "$state"]}, {"$not": begins_or_ends}]}
+    told = {
+        "outbox": {"$cond": [begins_or_ends, pending, "$outbox"]},
+        "changed_at": {"$cond": [begins_or_ends, now, "$changed_at"]},
+        "feed_changes": {"$add": [{"$ifNull": ["$feed_changes", 0]}, {"$cond": [is_quiet, 1, 0]}]},
+    }
+    return [{"$set": {"before": "$state"}}, *pipeline, {"$set": told}, {"$unset": "before"}]
 
 
 async def upsert_follow(
@@ -65,7 +81,7 @@ async def upsert_follow(
     for attempt in range(MAX_TRIES):
         slot = secrets.randbelow(FOLLOWING_MAX) if attempt < GUESSES else await _free_slot(follows, follower_id)
         values = {"state": new_state, "slot": {"$cond": [has_slot, "$slot", slot]}}
-        pipeline = change(values, (*_TASKS, *publishing), now, watched="state")
+        pipeline = _change(values, now, publishing)
         try:
             document = await follows.find_one_and_update(key, pipeline, upsert=True, return_document=True)
         except DuplicateKeyError:

@@ -17,8 +17,8 @@ class FollowState(StrEnum):
 class FollowRecord(Stored, frozen=True, kw_only=True):
     """One user's following of another; `accepted` if it was asked for.
 
-    `version` grows with every change of `state`, and with `feed_changes`, which are changes of what feeds hold alone.
-    `has_stood` and `changed_at` are for those who are told of follows; see `datasources/jobs/outbox.py`.
+    `version` grows with every change. `feed_changes` counts those that no event tells: of what feeds hold, and of
+    requests. `has_stood` and `changed_at` are for those who are told of follows; see `datasources/jobs/outbox.py`.
     """
 
     follower_id: ObjectId
@@ -32,5 +32,5 @@ class FollowRecord(Stored, frozen=True, kw_only=True):
 
     @property
     def sequence(self) -> int:
-        """The number of changes of `state`, which orders the events of the follow and is a part of their ids."""
+        """How often the follow has begun or ended, which orders the events of the follow and is a part of their ids."""
         return self.version - self.feed_changes

@@ -203,6 +203,42 @@ async def test_requests_are_not_told(own: World) -> None:
     assert names(await told(own)) == ["user.followed", "user.unfollowed"]
 
 
+async def test_requests_after_a_follow_has_ended_tell_nothing_more(own: World) -> None:
+    ana, bob = await own.user(is_private=True), await own.user()
+    follows, task = own.sources.follows, Task.PUBLISH_REDIS
+    publish = publishing(task)[task, Fact.FOLLOW]
+    follow = await follows.follow(bob.id, ana.id, is_private=True, now=now())
+    await follows.accept(bob.id, ana.id, now=now())
+    await publish(own.tools, str(follow.id))
+    await follows.unfollow(bob.id, ana.id, now=now())
+    await publish(own.tools, str(follow.id))  # counting is still pending, so the follow is not deleted
+    for _ in range(2):
+        await follows.follow(bob.id, ana.id, is_private=True, now=now())
+        await publish(own.tools, str(follow.id))
+        await follows.decline(bob.id, ana.id, now=now())
+        await publish(own.tools, str(follow.id))
+    events = await told(own)
+    assert names(events) == ["user.followed", "user.unfollowed"]
+    assert [event["sequence"] for event in events] == ["0000000001", "0000000002"]
+
+
+async def test_a_request_repeats_the_event_that_a_follow_has_ended(own: World) -> None:
+    ana, bob = await own.user(is_private=True), await own.user()
+    sources, task = own.sources, Task.PUBLISH_REDIS
+    follow = await sources.follows.follow(bob.id, ana.id, is_private=False, now=now())
+    await publishing(task)[task, Fact.FOLLOW](own.tools, str(follow.id))
+    await sources.follows.unfollow(bob.id, ana.id, now=now())
+
+    async def happens() -> None:
+        await sources.follows.follow(bob.id, ana.id, is_private=True, now=now())
+
+    sink = _Overtaken(sources.event_sinks[task], happens)
+    overtaken = Tools(sources=changed_sources(sources, event_sinks={task: sink}))
+    await publishing(task)[task, Fact.FOLLOW](overtaken, str(follow.id))
+    _, first, second = await told(own)
+    assert first == second
+
+
 async def test_failed_posts_are_not_told(own: World) -> None:
     ana = await own.user()
     post = await own.draft(ana)

@@ -57,7 +57,7 @@ async def _publish_follows(task: Task, tools: Tools, *keys: str) -> None:
             at=follow.changed_at or clock.now(),
         )
         for follow in follows
-        if follow.state is FollowState.FOLLOWING or follow.has_stood
+        if follow.state is FollowState.FOLLOWING or follow.has_stood  # older versions make it pending for requests
     ]
     await _send(tools.sources, task, events)
     await tools.sources.follows.mark_done(follows, task)
