@@ -211,9 +211,9 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove files without an upload, uploads without a use, and facts about what is gone.
+    """Remove files without an upload, uploads without a use, facts about what is gone, and old events in Redis.
 
-    Safe to repeat, to stop half way, and beside a live system.
+    Safe to repeat, to stop half way, and beside a live system. Only the last needs Redis, and comes last.
     """
     from deploy.cli.maintenance_reports import run_gc  # noqa: PLC0415
 

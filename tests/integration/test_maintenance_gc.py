@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
+from deploy.cli.maintenance_reports import run_gc
 from domain.records.uploads import UploadStatus
 from tests.support.factories import World, image, now, opened, with_own_buckets
 from tests.support.uploads import insert_upload
@@ -66,6 +67,21 @@ async def test_a_dry_run_reports_what_it_would_remove_and_changes_nothing(own: W
     assert await removed(own, dry_run=True) == {"unused_uploads": 1, "media_files": 1}
     assert await files(own) == 9
     assert await status(own, upload_id) is UploadStatus.READY
+
+
+@pytest.mark.parametrize("events", [("redis",), ()])
+async def test_without_redis_everything_but_old_events_is_removed(
+    own: World, capsys: pytest.CaptureFixture[str], events: tuple[str, ...]
+) -> None:
+    await own.user()
+    await own.sources.blobs.put_media(f"public/{ObjectId()}/0/orphan.jpg", b"a picture", "image/jpeg")
+    settings = own.sources.settings.model_copy(update={"queue_redis_url": "redis://127.0.0.1:1", "events": events})
+    code = await run_gc(settings, min_age=0, dry_run=False, as_json=False)
+    printed = capsys.readouterr()
+    assert "removed media_files: 1\n" in printed.out
+    assert code == (3 if events else 0)
+    assert ("Redis does not answer" in printed.err) == bool(events)
+    assert ("this is incomplete" in printed.err) == bool(events)
 
 
 async def test_used_and_recent_uploads_stay(own: World) -> None:

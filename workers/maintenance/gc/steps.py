@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import msgspec
+from redis.exceptions import RedisError
 
 from datasources.events.redis_stream import trim_events
 from datasources.mongo import clock
@@ -37,9 +38,10 @@ async def collect(
 ) -> Collected:
     """Removes what is older than `min_age` and needed by nothing; notes it in `collected`. Raises EmptyDatabaseError.
 
-    Uploads that nothing uses go in two steps. The first marks them, so that nothing new can be made of them. A later
-    run, at least a minute after, removes their files, unless something was made of them in between. A dry run does not
-    count events.
+    Only old events need Redis. They come last, so the rest is done without it; then it raises RedisError, unless events
+    do not go to Redis. Uploads that nothing uses go in two steps. The first marks them, so that nothing new can be made
+    of them. A later run, at least a minute after, removes their files, unless something was made of them in between. A
+    dry run does not count events.
     """
     if await sources.database["users"].estimated_document_count() == 0:
         raise EmptyDatabaseError(
@@ -54,5 +56,14 @@ async def collect(
     await uploads.remove_old(run)
     await facts.remove_orphaned_facts(run)
     if not dry_run:
-        run.count_removal("old events", await trim_events(sources.redis.queue, sources.settings))
+        await _remove_old_events(run)
     return collected
+
+
+async def _remove_old_events(run: GcRun) -> None:
+    """Removes them also where events went to Redis once, if it answers."""
+    try:
+        run.count_removal("old events", await trim_events(run.sources.redis.queue, run.sources.settings))
+    except RedisError:
+        if "redis" in run.sources.settings.events:
+            raise
