@@ -117,7 +117,7 @@ async def test_the_workers_tell_what_became_of_jobs_and_what_waits(watched: Watc
     await eventually(is_counted)
 
     async def is_observed() -> bool:
-        parts = ("outbox", "queues", "dead_letters", "uploads")
+        parts = ("outbox", "queues", "dead_letters", "uploads", "webhooks")
         return all([await watched.value(2, f'photogram_observed{{part="{part}"}}') == 1 for part in parts])
 
     await eventually(is_observed)

@@ -8,13 +8,21 @@ from datetime import timedelta
 from bson import ObjectId
 from prometheus_client.core import Metric
 
+from datasources.events.webhook_endpoints import BY_OPERATOR
 from datasources.mongo.leases import Lease
+from domain.events import deletion_event
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, changed_sources, now
 from tests.support.maintenance import Scene
 from tests.support.waiting import eventually
-from workers.monitoring.observations import observe_dead_letters, observe_outbox, observe_queues, observe_uploads
+from workers.monitoring.observations import (
+    observe_dead_letters,
+    observe_outbox,
+    observe_queues,
+    observe_uploads,
+    observe_webhooks,
+)
 from workers.monitoring.observer import Observer
 
 
@@ -74,6 +82,27 @@ async def test_it_tells_queues_and_uploads(own: World) -> None:
     assert values(await observe_uploads(own.sources, now())) == {("photogram_uploads_pending", "PROCESSING"): 1}
 
 
+async def test_it_tells_of_webhooks_by_endpoint_and_nothing_of_what_an_operator_has_disabled(own: World) -> None:
+    sources, endpoints = own.sources, own.sources.webhook_endpoints
+    works, failed, silenced = [await endpoints.add(f"https://example.com/{number}", []) for number in range(3)]
+    events = [deletion_event(ObjectId(), now() - timedelta(hours=hours)) for hours in (2, 1)]
+    await sources.webhook_messages.send(events)
+    for endpoint, because in ((failed, "failing"), (silenced, BY_OPERATOR)):
+        await endpoints.disable(endpoint.id, because)
+        await sources.webhook_messages.give_up(endpoint.id)
+    observed = values(await observe_webhooks(sources, now()))
+    assert 7200 <= observed.pop(("photogram_webhook_oldest_seconds", str(works.id))) < 7260
+    assert observed == {
+        ("photogram_webhook_oldest_seconds", str(failed.id)): 0,
+        ("photogram_webhook_messages", str(works.id), "waiting"): 2,
+        ("photogram_webhook_messages", str(works.id), "dead"): 0,
+        ("photogram_webhook_messages", str(failed.id), "waiting"): 0,
+        ("photogram_webhook_messages", str(failed.id), "dead"): 2,
+        ("photogram_webhook_disabled", str(works.id)): 0,
+        ("photogram_webhook_disabled", str(failed.id)): 1,
+    }
+
+
 async def test_without_the_queues_server_the_rest_is_observed(own: World) -> None:
     class Away:
         async def depth(self, _worker: str) -> int:
@@ -88,7 +117,7 @@ async def test_without_the_queues_server_the_rest_is_observed(own: World) -> Non
         await eventually(seen)
         observed = await seen()
     assert {key[1]: value for key, value in observed.items() if key[0] == "photogram_observed"} == {
-        "outbox": 1, "queues": 0, "dead_letters": 1, "uploads": 1,
+        "outbox": 1, "queues": 0, "dead_letters": 1, "uploads": 1, "webhooks": 1,
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from prometheus_client import generate_latest
 
 from datasources.telemetry.metrics import REGISTRY, Distribution, Tally, gauges, readings
+from workers.handlers.deliver_webhooks import MAX_COUNTED, count_sent
 
 
 def scrape() -> str:
@@ -41,3 +42,13 @@ def test_a_reading_is_shown_during_its_block_alone() -> None:
     with readings(lambda: [gauges("tested_level", "About it.", (), [((), 7)])]):
         assert "tested_level 7.0" in scrape()
     assert "tested_level" not in scrape()
+
+
+def test_endpoints_of_webhooks_are_counted_apart_up_to_a_bound() -> None:
+    for number in range(MAX_COUNTED + 5):
+        count_sent(f"endpoint {number}", delivered=1, failed=0)
+    count_sent("endpoint 5", delivered=1, failed=2)
+    shown = {line for line in scrape().splitlines() if line.startswith("photogram_webhooks_total{endpoint=")}
+    assert len(shown) == 2 * MAX_COUNTED
+    assert 'photogram_webhooks_total{endpoint="endpoint 5",outcome="failed"} 2.0' in shown
+    assert not any('"endpoint 4"' in line for line in shown)

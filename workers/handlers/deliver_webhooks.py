@@ -7,10 +7,11 @@ import orjson
 import structlog
 from bson import ObjectId
 
-from datasources.events.webhook_endpoints import DISABLED_AFTER, Endpoint
+from datasources.events.webhook_endpoints import DISABLED_AFTER, MAX_ENDPOINTS, Endpoint
 from datasources.events.webhook_messages import WebhookMessage
 from datasources.events.webhook_sender import GONE, WebhookSender, open_sender, signed_headers
 from datasources.mongo import clock
+from datasources.telemetry.metrics import Tally
 from domain.events import Event
 from workers.handlers.event_content import with_content
 from workers.runtime.handler import Tools
@@ -18,6 +19,11 @@ from workers.runtime.handler import Tools
 log = structlog.get_logger(__name__)
 
 BATCH = 20  # messages of one call; at `SENT_AT_ONCE` of `SEND_SECONDS` well within its time limit
+MAX_COUNTED = MAX_ENDPOINTS * 2  # endpoints: ids of new ones keep coming
+_SENT = Tally(
+    "photogram_webhooks", "Attempts to send webhooks: delivered or failed.", "endpoint", "outcome"
+)
+_counted: dict[str, None] = {}  # the endpoints with counters, the latest last
 
 
 async def deliver_webhooks(tools: Tools, key: str) -> Collection[str]:
@@ -45,6 +51,7 @@ async def deliver_webhooks(tools: Tools, key: str) -> Collection[str]:
     failed = [(message, error) for message, error in outcomes if error is not None]
     for message, error in failed:
         await sources.webhook_messages.set_failed(message, error, clock.now())
+    count_sent(key, delivered=len(messages) - len(failed), failed=len(failed))
     await _note(tools, endpoint, failed, sent=len(messages) - len(failed))
     return [key] if len(messages) == BATCH and len(failed) < BATCH else ()
 
@@ -52,6 +59,17 @@ async def deliver_webhooks(tools: Tools, key: str) -> Collection[str]:
 async def _send(sender: WebhookSender, endpoint: Endpoint, event: Event, source: str) -> str | None:
     body, now = orjson.dumps(event.to_cloud_event(source)).decode(), clock.now()
     return await sender.send(endpoint.url, body, signed_headers(endpoint.signing_secrets(now), event.id, body, now))
+
+
+def count_sent(endpoint: str, *, delivered: int, failed: int) -> None:
+    """Counts attempts for Prometheus, for the `MAX_COUNTED` endpoints that were sent to last."""
+    _counted.pop(endpoint, None)
+    _counted[endpoint] = None
+    while len(_counted) > MAX_COUNTED:
+        _counted.pop(oldest := next(iter(_counted)))
+        _SENT.remove(oldest)
+    _SENT.add(endpoint, "delivered", by=delivered)
+    _SENT.add(endpoint, "failed", by=failed)
 
 
 async def _note(tools: Tools, endpoint: Endpoint, failed: list[tuple[WebhookMessage, str]], *, sent: int) -> None:

@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from bson import ObjectId
 from prometheus_client.core import Metric
 
-from datasources.mongo.client import Document
+from datasources.events.webhook_endpoints import BY_OPERATOR, MAX_ENDPOINTS
+from datasources.events.webhook_messages import MessageState
+from datasources.mongo.client import Database, Document
 from datasources.sources import Sources
 from datasources.telemetry.metrics import gauges, one_label
 from domain.jobs import Fact
@@ -19,6 +22,7 @@ _DUE: list[Document] = [
     {"$limit": LOOKED_AT},
 ]
 _KIND = ("task", "fact")
+_ENDPOINT = ("endpoint",)
 
 
 async def observe_outbox(sources: Sources, now: datetime) -> list[Metric]:
@@ -70,9 +74,52 @@ async def observe_uploads(sources: Sources, _now: datetime) -> list[Metric]:
     return [gauges("photogram_uploads_pending", "Uploads in hand, by state.", ("status",), one_label(states))]
 
 
+async def observe_webhooks(sources: Sources, now: datetime) -> list[Metric]:
+    """What waits for each endpoint of webhooks, since when, and what it never took; whether it is disabled.
+
+    There are `MAX_ENDPOINTS`. Nothing is told of one that an operator has disabled.
+    """
+    database = sources.lagging_database
+    messages: list[tuple[tuple[str, str], float]] = []
+    oldest: dict[str, float] = {}
+    disabled: dict[str, float] = {}
+    rows = database["webhook_endpoints"].find({}, {"disabled_at": 1, "disabled_because": 1}, limit=MAX_ENDPOINTS * 2)
+    for endpoint in await rows.to_list():
+        if endpoint.get("disabled_because") == BY_OPERATOR:
+            continue
+        name = str(endpoint["_id"])
+        disabled[name] = float(endpoint.get("disabled_at") is not None)
+        oldest[name] = 0.0
+        for state in MessageState:
+            number, since = await _count_messages(database, endpoint["_id"], state)
+            messages.append(((name, state.lower()), number))
+            if state is MessageState.WAITING and since is not None:
+                oldest[name] = max(0.0, (now - since).total_seconds())
+    about = "Webhooks that wait for an endpoint or are dead, up to 10,000 of each."
+    return [
+        gauges("photogram_webhook_messages", about, ("endpoint", "state"), messages),
+        gauges("photogram_webhook_oldest_seconds", "Age of the oldest that waits.", _ENDPOINT, one_label(oldest)),
+        gauges("photogram_webhook_disabled", "Whether it was disabled as it failed.", _ENDPOINT, one_label(disabled)),
+    ]
+
+
+async def _count_messages(
+    database: Database, endpoint_id: ObjectId, state: MessageState
+) -> tuple[int, datetime | None]:
+    """How many messages of an endpoint are in a state, and the time of the earliest event among them."""
+    stages: list[Document] = [
+        {"$match": {"endpoint_id": endpoint_id, "state": state.value}},
+        {"$limit": LOOKED_AT},
+        {"$group": {"_id": None, "messages": {"$sum": 1}, "since": {"$min": "$time"}}},
+    ]
+    rows = await (await database["webhook_messages"].aggregate(stages)).to_list()
+    return (rows[0]["messages"], rows[0]["since"]) if rows else (0, None)
+
+
 OBSERVATIONS: dict[str, Callable[[Sources, datetime], Awaitable[list[Metric]]]] = {
     "outbox": observe_outbox,
     "queues": observe_queues,
     "dead_letters": observe_dead_letters,
     "uploads": observe_uploads,
+    "webhooks": observe_webhooks,
 }
