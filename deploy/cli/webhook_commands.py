@@ -1,5 +1,6 @@
-"""The commands `webhooks add`, `list`, `rotate`, `disable`, `enable`, `replay`, `dead` and `delete`."""
+"""The commands `webhooks add`, `list`, `rotate`, `disable`, `enable`, `replay`, `delete` and `dead`."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -10,6 +11,13 @@ from deploy.cli.options import EXIT_CODES, AsJson
 webhooks = typer.Typer(help="Endpoints to which signed webhooks are sent (docs/events.md).", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Its id, as `webhooks list` shows it.")]
 _CODES = EXIT_CODES.format("done", "there is no such endpoint, or it is refused")
+_ACTS = {
+    "rotate": "Make a new secret and print it; for a day webhooks are signed by the old one too.",
+    "disable": "Send nothing more to an endpoint; what waits for it is dead, and can be replayed.",
+    "enable": "Send to an endpoint again, from now on; `replay` sends what is dead.",
+    "replay": "Send everything dead of an endpoint again, from the first attempt on.",
+    "delete": "Delete an endpoint and everything that waits for it.",
+}
 
 
 @webhooks.command("add", epilog=_CODES)
@@ -37,30 +45,6 @@ def list_(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 @webhooks.command(epilog=_CODES)
-def rotate(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> None:
-    """Make a new secret and print it; for a day webhooks are signed by the old one too."""
-    from deploy.cli.webhooks import run_rotate  # noqa: PLC0415
-
-    run_maintenance(context, lambda settings: run_rotate(settings, endpoint, as_json=as_json))
-
-
-@webhooks.command(epilog=_CODES)
-def disable(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> None:
-    """Send nothing more to an endpoint; what waits for it is dead, and can be replayed."""
-    from deploy.cli.webhooks import run_disable  # noqa: PLC0415
-
-    run_maintenance(context, lambda settings: run_disable(settings, endpoint, as_json=as_json))
-
-
-@webhooks.command(epilog=_CODES)
-def enable(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> None:
-    """Send to an endpoint again, from now on; `replay` sends what is dead."""
-    from deploy.cli.webhooks import run_enable  # noqa: PLC0415
-
-    run_maintenance(context, lambda settings: run_enable(settings, endpoint, as_json=as_json))
-
-
-@webhooks.command(epilog=_CODES)
 def dead(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> None:
     """List up to a thousand events that an endpoint never took, with the last error."""
     from deploy.cli.webhooks import run_dead  # noqa: PLC0415
@@ -68,17 +52,16 @@ def dead(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> 
     run_maintenance(context, lambda settings: run_dead(settings, endpoint, as_json=as_json))
 
 
-@webhooks.command(epilog=_CODES)
-def replay(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> None:
-    """Send everything dead of an endpoint again, from the first attempt on."""
-    from deploy.cli.webhooks import run_replay  # noqa: PLC0415
+def _acting(act: str) -> Callable[..., None]:
+    """The command that does one of `_ACTS` with an endpoint."""
 
-    run_maintenance(context, lambda settings: run_replay(settings, endpoint, as_json=as_json))
+    def command(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> None:
+        from deploy.cli.webhooks import run_act  # noqa: PLC0415
+
+        run_maintenance(context, lambda settings: run_act(settings, act, endpoint, as_json=as_json))
+
+    return command
 
 
-@webhooks.command(epilog=_CODES)
-def delete(context: typer.Context, endpoint: Name, *, as_json: AsJson = False) -> None:
-    """Delete an endpoint and everything that waits for it."""
-    from deploy.cli.webhooks import run_delete  # noqa: PLC0415
-
-    run_maintenance(context, lambda settings: run_delete(settings, endpoint, as_json=as_json))
+for _name, _about in _ACTS.items():
+    webhooks.command(_name, help=_about, epilog=_CODES)(_acting(_name))

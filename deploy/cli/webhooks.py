@@ -1,7 +1,7 @@
 """What the commands of `webhooks` do: each returns its exit code."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -52,30 +52,6 @@ async def run_list(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-async def run_rotate(settings: Settings, name: str, *, as_json: bool) -> int:
-    """Gives an endpoint a new secret and prints it."""
-    async with _found(settings, name) as (sources, endpoint):
-        _print({"secret": await sources.webhook_endpoints.rotate(endpoint)}, as_json=as_json)
-    return 0
-
-
-async def run_disable(settings: Settings, name: str, *, as_json: bool) -> int:
-    """Disables an endpoint and makes what waits for it dead."""
-    async with _found(settings, name) as (sources, endpoint):
-        is_new = await sources.webhook_endpoints.disable(endpoint.id, BY_OPERATOR)
-        await sources.webhook_messages.give_up(endpoint.id)
-        _print({"disabled": is_new}, as_json=as_json)
-    return 0
-
-
-async def run_enable(settings: Settings, name: str, *, as_json: bool) -> int:
-    """Enables an endpoint."""
-    async with _found(settings, name) as (sources, endpoint):
-        await sources.webhook_endpoints.enable(endpoint.id)
-        _print({"enabled": True}, as_json=as_json)
-    return 0
-
-
 async def run_dead(settings: Settings, name: str, *, as_json: bool) -> int:
     """Prints what an endpoint never took."""
     async with _found(settings, name) as (sources, endpoint):
@@ -85,22 +61,47 @@ async def run_dead(settings: Settings, name: str, *, as_json: bool) -> int:
     return 0
 
 
-async def run_replay(settings: Settings, name: str, *, as_json: bool) -> int:
-    """Sends what is dead again. Raises StartError for a disabled endpoint."""
+async def run_act(settings: Settings, act: str, name: str, *, as_json: bool) -> int:
+    """Does one of `ACTS` with an endpoint, and prints what it returns. Raises StartError if there is no such one."""
     async with _found(settings, name) as (sources, endpoint):
-        if endpoint.disabled_at is not None:
-            raise StartError(f"the endpoint is disabled ({endpoint.disabled_because}): enable it first")
-        _print({"replayed": await sources.webhook_messages.replay(endpoint.id)}, as_json=as_json)
+        _print(await ACTS[act](sources, endpoint), as_json=as_json)
     return 0
 
 
-async def run_delete(settings: Settings, name: str, *, as_json: bool) -> int:
-    """Deletes an endpoint and its messages."""
-    async with _found(settings, name) as (sources, endpoint):
-        is_deleted = await sources.webhook_endpoints.delete(endpoint.id)
-        await sources.webhook_messages.delete_of(endpoint.id)
-        _print({"deleted": is_deleted}, as_json=as_json)
-    return 0
+async def _rotate(sources: Sources, endpoint: Endpoint) -> dict[str, Any]:
+    return {"secret": await sources.webhook_endpoints.rotate(endpoint)}
+
+
+async def _disable(sources: Sources, endpoint: Endpoint) -> dict[str, Any]:
+    is_new = await sources.webhook_endpoints.disable(endpoint.id, BY_OPERATOR)
+    await sources.webhook_messages.give_up(endpoint.id)
+    return {"disabled": is_new}
+
+
+async def _enable(sources: Sources, endpoint: Endpoint) -> dict[str, Any]:
+    await sources.webhook_endpoints.enable(endpoint.id)
+    return {"enabled": True}
+
+
+async def _replay(sources: Sources, endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.disabled_at is not None:
+        raise StartError(f"the endpoint is disabled ({endpoint.disabled_because}): enable it first")
+    return {"replayed": await sources.webhook_messages.replay(endpoint.id)}
+
+
+async def _delete(sources: Sources, endpoint: Endpoint) -> dict[str, Any]:
+    is_deleted = await sources.webhook_endpoints.delete(endpoint.id)
+    await sources.webhook_messages.delete_of(endpoint.id)
+    return {"deleted": is_deleted}
+
+
+ACTS: Mapping[str, Callable[[Sources, Endpoint], Awaitable[dict[str, Any]]]] = {
+    "rotate": _rotate,
+    "disable": _disable,
+    "enable": _enable,
+    "replay": _replay,
+    "delete": _delete,
+}
 
 
 @contextlib.asynccontextmanager
