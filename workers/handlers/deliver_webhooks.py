@@ -20,9 +20,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 20  # messages of one call; at `SENT_AT_ONCE` of `SEND_SECONDS` well within its time limit
 MAX_COUNTED = MAX_ENDPOINTS * 2  # endpoints: ids of new ones keep coming
-_SENT = Tally(
-    "photogram_webhooks", "Attempts to send webhooks: delivered or failed.", "endpoint", "outcome"
-)
+_SENT = Tally("photogram_webhooks", "Attempts to send webhooks: delivered or failed.", "endpoint", "outcome")
 _counted: dict[str, None] = {}  # the endpoints with counters, the latest last
 
 
