@@ -16,7 +16,7 @@ help: ## List the commands.
 run: $(MADE) ## Start everything on this machine and print its addresses; Ctrl-C stops it. ARGS="--port 9000" passes options.
 	@exec $(RUN)/photogram run --stop-with-parent $(ARGS)
 
-cluster: $(MADE) ## As run, on a replica set of three MongoDB servers and a cluster of six of Valkey.
+cluster: $(MADE) ## As run, on three MongoDB servers, six of Valkey, and two API processes behind HAProxy; nginx before storage.
 	@exec $(RUN)/photogram run --cluster --data-dir .photogram-cluster --stop-with-parent $(ARGS)
 
 test: $(MADE) ## Run all tests on servers and data of their own. ARGS="-k feed" passes options to pytest.
@@ -29,7 +29,7 @@ test-sqs: $(MADE) ## Run the end-to-end tests, and those about jobs, with SNS an
 	@PHOTOGRAM_JOB_QUEUE=sns-sqs exec $(RUN)/python -m pytest -n auto --maxprocesses=4 --dist worksteal $(SQS_TESTS) $(ARGS)
 
 test-cluster: $(MADE) ## Run the end-to-end tests, and the tests that kill servers, on a cluster; takes some minutes.
-	@exec $(RUN)/python -m pytest --cluster --full-size tests/faults/test_killed_cluster.py tests/integration/test_supervisor.py tests/e2e $(ARGS)
+	@exec $(RUN)/python -m pytest --cluster --full-size tests/faults/test_killed_cluster.py tests/integration/test_cluster_run.py tests/e2e $(ARGS)
 
 test-engine: $(MADE) ## Compare the compiled engine with graphql-core in 50,000 random cases; takes some minutes.
 	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest -n 2 --dist worksteal -o faulthandler_timeout=5400 tests/engine \

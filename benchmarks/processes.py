@@ -40,7 +40,7 @@ class Group:
 
     def __init__(self, api: ApiProcesses) -> None:
         self._api = api
-        self.port = api.settings.port
+        self.port = api.places[0].settings.port
         self.spent: dict[int, list[Spent]] = {}
 
     @property
@@ -54,7 +54,7 @@ class Group:
         """Waits until every process accepts."""
 
         async def accept() -> bool:
-            return all(self._api.counts.sign_of_life(number) for number in range(self._api.number))
+            return all(self._api.sign_of_life(number) for number in range(len(self._api.places)))
 
         await eventually(accept, seconds=STOP_SECONDS)
 

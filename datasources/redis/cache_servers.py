@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from datasources.concurrency.tasks import cancel_tasks
 from datasources.redis import cache_server
 from datasources.redis.cache_server import CacheDown, CacheServer
+from datasources.redis.cluster import Moved
 from datasources.redis.servers import RedisServers
 
 MUST_INVALIDATE_SECONDS = 5.0  # the longest that a worker waits which must not go on without Redis
@@ -128,7 +129,7 @@ class CacheServers:
     def _add(self, redis: Redis) -> None:
         self._caches[redis] = CacheServer(redis, self._add_pending, is_in_cluster=self._servers.is_cluster)
 
-    def _remove_gone(self) -> None:
+    def _remove_gone(self, _moved: Moved) -> None:
         for redis in self._caches.keys() - set(self._servers.all):
             del self._caches[redis]
 

@@ -14,7 +14,6 @@ from redis.exceptions import ClusterDownError, MovedError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from datasources.concurrency.signals import Signal
-from datasources.concurrency.tasks import cancel_tasks
 from datasources.redis.addresses import Host
 
 log = structlog.get_logger(__name__)
@@ -23,6 +22,9 @@ REFRESH_SECONDS = 1.0  # between two looks at who holds what
 PAUSE_SECONDS = 0.1  # the same, when servers say that it has changed
 ASK_SECONDS = 0.5  # the longest wait for one node's answer to that
 MAX_ASKED = 5  # nodes in one look
+
+Moved = Callable[[str], bool]
+"""Whether a key has another server now."""
 
 
 class _View(NamedTuple):
@@ -49,7 +51,7 @@ class ClusterServers:
         self._view = _View(0, {}, set())
         self._owners: list[Redis | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._opened: list[Callable[[Redis], None]] = []
-        self._changed: list[Callable[[], None]] = []
+        self._changed: list[Callable[[Moved], None]] = []
         self._is_stale = Signal()
         self._is_unknown = False
         self._closing: set[asyncio.Task[None]] = set()
@@ -69,7 +71,7 @@ class ClusterServers:
         for redis in self._masters.values():
             opened(redis)
 
-    def on_change(self, changed: Callable[[], None]) -> None:
+    def on_change(self, changed: Callable[[Moved], None]) -> None:
         self._changed.append(changed)
 
     async def refresh(self) -> None:
@@ -108,8 +110,7 @@ class ClusterServers:
         await asyncio.gather(*(redis.ping() for redis in self.all))
 
     async def aclose(self) -> None:
-        await cancel_tasks(list(self._closing))
-        await asyncio.gather(*(redis.aclose() for redis in self._masters.values()))
+        await asyncio.gather(*self._closing, *map(_close, self._masters.values()))
 
     def _to_ask(self) -> list[Host]:
         """Masters first, whose connections are open; then replicas and the nodes that the settings name."""
@@ -143,13 +144,20 @@ class ClusterServers:
         for host in set(ranges.values()) - self._masters.keys():
             self._masters[host] = self._open(host)
         gone = [self._masters.pop(host) for host in self._masters.keys() - set(ranges.values())]
-        self._owners = [None] * REDIS_CLUSTER_HASH_SLOTS
+        former = self._owners
+        owners: list[Redis | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self._owners = owners
         for (start, end), host in ranges.items():
-            self._owners[start : end + 1] = [self._masters[host]] * (end + 1 - start)
+            owners[start : end + 1] = [self._masters[host]] * (end + 1 - start)
+
+        def has_moved(key: str) -> bool:
+            slot = key_slot(key.encode())
+            return former[slot] is not owners[slot]
+
         for changed in self._changed:
-            changed()
+            changed(has_moved)
         for redis in gone:
-            closing = asyncio.create_task(redis.aclose(), name="close")
+            closing = asyncio.create_task(_close(redis), name="close")
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
@@ -159,6 +167,12 @@ class ClusterServers:
         for opened in self._opened:
             opened(redis)
         return redis
+
+
+async def _close(redis: Redis) -> None:
+    """Closes a client; a server that is away takes no longer than a connection to it may."""
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
+        await redis.aclose()
 
 
 def _host(holder: tuple[str, int]) -> Host:

@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
+from redis.crc import key_slot
+from redis.exceptions import MovedError, RedisError
 
 from datasources.concurrency.signals import Signal
 from datasources.concurrency.tasks import cancel_tasks
@@ -113,7 +114,12 @@ class NewsReceiver:
         now = asyncio.get_running_loop().time
         while True:
             left = max(0.0, self._heard_at + SILENT_SECONDS - now())
-            message = await pubsub.get_message(timeout=min(PING_SECONDS, left))
+            try:
+                message = await pubsub.get_message(timeout=min(PING_SECONDS, left))
+            except MovedError as error:
+                self._heard_at = now()
+                self._ask_again(error.slot_id)
+                continue
             if message is not None:
                 self._heard_at, self.is_connected = now(), True
                 if message["type"] != "pong":
@@ -122,6 +128,12 @@ class NewsReceiver:
                 raise TimeoutError
             else:
                 await pubsub.ping()
+
+    def _ask_again(self, slot: int) -> None:
+        """The server does not have these topics any more: they are asked for again after a pause, if still wanted."""
+        gone = {topic for topic in self._subscribed if key_slot((self._prefix + topic).encode()) == slot}
+        self._subscribed -= gone
+        asyncio.get_running_loop().call_later(RECONNECT_SECONDS, self.alter, gone)
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         topic = message["channel"].decode().removeprefix(self._prefix)

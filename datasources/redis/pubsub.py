@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from datasources.concurrency.signals import Signal
 from datasources.concurrency.tasks import cancel_tasks, keep_running
+from datasources.redis.cluster import Moved
 from datasources.redis.news_receiver import NewsReceiver, running
 from datasources.redis.pipelines import Pipelines, errors_of
 from datasources.redis.servers import RedisServers
@@ -79,6 +80,7 @@ class News:
         self._kinds: dict[str, _Kind] = {}
         self._receivers: dict[Redis, NewsReceiver] = {}
         self._has_changed = Signal()  # the receivers
+        self._were_known = False  # the servers of a cluster, before the last change
         self._due: set[str] = set()  # topics to check
         self._has_due = Signal()
         servers.on_open(self._add_receiver)
@@ -153,19 +155,25 @@ class News:
         )
         self._has_changed.set()
 
-    def _reassign(self) -> None:
-        """Topics may belong to other servers now."""
+    def _reassign(self, has_moved: Moved) -> None:
+        """Some topics belong to other servers now."""
         for redis in self._receivers.keys() - set(self._servers.all):
             del self._receivers[redis]
+        moved = self._moved(has_moved)
         for receiver in self._receivers.values():
-            receiver.alter(self._listeners)
+            receiver.alter(moved)
         self._has_changed.set()
-        asyncio.get_running_loop().call_later(RECHECK_SECONDS, self._recheck)
+        if self._were_known:
+            asyncio.get_running_loop().call_later(RECHECK_SECONDS, self._recheck, has_moved)
+        self._were_known = True
 
-    def _recheck(self) -> None:
+    def _recheck(self, has_moved: Moved) -> None:
         """Others may have sent news to the old servers, until they noticed."""
-        for topic in tuple(self._listeners):
+        for topic in self._moved(has_moved):
             self._take(topic, is_news=False)
+
+    def _moved(self, has_moved: Moved) -> list[str]:
+        return [topic for topic in self._listeners if has_moved(self._prefix + topic)]
 
     def _server_of(self, topic: str) -> Redis | None:
         try:

@@ -14,7 +14,7 @@ from redis.asyncio.sentinel import Sentinel
 from datasources.concurrency.tasks import cancel_tasks, keep_running
 from datasources.redis.addresses import Kind, RedisAddress
 from datasources.redis.client import open_client, open_sentinel_client
-from datasources.redis.cluster import ClusterServers
+from datasources.redis.cluster import ClusterServers, Moved
 
 
 class OneServer:
@@ -39,8 +39,8 @@ class OneServer:
         """Calls `opened` with every client, present and future, before it has a connection."""
         opened(self._redis)
 
-    def on_change(self, changed: Callable[[], None]) -> None:
-        """Calls `changed` whenever keys have moved between servers."""
+    def on_change(self, changed: Callable[[Moved], None]) -> None:
+        """Calls `changed` whenever keys have moved between servers, with what tells whether a key has."""
 
     async def refresh(self) -> None:
         """Looks who holds what, for half a second at most for each node asked. Never raises."""

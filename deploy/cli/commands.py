@@ -65,7 +65,8 @@ def run(
 ) -> None:
     """Start everything on this machine: MongoDB, Valkey, SeaweedFS, the API, workers and a demo; Ctrl-C stops it.
 
-    A server given by PHOTOGRAM_MONGO_URL, PHOTOGRAM_REDIS_URL or PHOTOGRAM_S3_ENDPOINT_URL is used, not started.
+    A server given by PHOTOGRAM_MONGO_URL, PHOTOGRAM_REDIS_URL or PHOTOGRAM_S3_ENDPOINT_URL is used, not started. With
+    --cluster any one process may be lost; HAProxy and nginx are part of it where they are installed.
     """
     from datasources.telemetry.logs import configure_logging  # noqa: PLC0415
     from deploy.local import stop_signals  # noqa: PLC0415

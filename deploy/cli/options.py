@@ -19,7 +19,7 @@ ApiProcesses = Annotated[
     int | None, typer.Option(min=1, metavar="NUMBER", help="API processes; default 1, or 2 with --cluster.")
 ]
 Cluster = Annotated[
-    bool, typer.Option("--cluster", help="Three MongoDB servers and six of Valkey, any one of which may be lost.")
+    bool, typer.Option("--cluster", help="Three MongoDB servers, six of Valkey, HAProxy, nginx: any may be lost.")
 ]
 Seed = Annotated[
     bool | None,

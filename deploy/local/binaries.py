@@ -1,6 +1,7 @@
-"""Finds the server programs that come as wheels (the `embedded` extra)."""
+"""Finds the server programs: those that come as wheels (the `embedded` extra), and those of the system."""
 
 import importlib.util
+import os
 import platform
 import shutil
 import stat
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 from deploy.local.errors import StartError
+
+SYSTEM_FOLDERS = "/usr/local/sbin", "/usr/sbin"  # which are not in everybody's PATH
 
 
 def mongod() -> Path:
@@ -28,6 +31,23 @@ def weed() -> Path:
     beside = Path(sys.executable).parent / "weed"
     path = str(beside) if beside.is_file() else shutil.which("weed")
     return _runnable(Path(path) if path else None, "SeaweedFS", "PHOTOGRAM_S3_ENDPOINT_URL")
+
+
+def haproxy() -> Path | None:
+    """Path of HAProxy, which comes with the system; None if it is not installed, or the system is not Linux."""
+    return _of_system("haproxy")
+
+
+def nginx() -> Path | None:
+    """The same of nginx."""
+    return _of_system("nginx")
+
+
+def _of_system(name: str) -> Path | None:
+    if sys.platform != "linux":
+        return None
+    path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS)))
+    return Path(path) if path else None
 
 
 def _package_folder(package: str, *inner: str) -> Path | None:

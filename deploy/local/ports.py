@@ -53,6 +53,13 @@ def reserve_port(port: int = 0, *, is_kept: bool = False) -> socket.socket | Non
     return reserved
 
 
+@contextmanager
+def reserve_ports(number: int) -> Iterator[list[int]]:
+    """So many free ports, reserved during the block."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(_reserve_new(set())).getsockname()[1] for _ in range(number)]
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket for the API, inheritable; port 0 means any free one; `::` listens on IPv4 too.
 

@@ -1,4 +1,7 @@
-"""Starts MongoDB, Valkey and SeaweedFS as children of this process: for `photogram run` and for the tests alike."""
+"""Starts MongoDB, Valkey and SeaweedFS as children of this process: for `photogram run` and for the tests alike.
+
+As a cluster also nginx, before SeaweedFS.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from config import Settings
-from deploy.local import data_folder, mongodb, replica_set, seaweedfs, valkey, valkey_cluster
+from deploy.local import binaries, data_folder, mongodb, nginx, replica_set, seaweedfs, valkey, valkey_cluster
 from deploy.local.environment import environment
 from deploy.local.errors import PortTakenError, StartError
 from deploy.local.ports import keep_ports
@@ -32,7 +35,7 @@ class LocalServers:
     processes: list[Process] = field(default_factory=list)
     """The servers that are alone of their kind."""
     members: list[Service] = field(default_factory=list)
-    """The servers of the cluster and of the replica set, which may be started again one by one."""
+    """The servers of the cluster and of the replica set, and nginx, which may be started again one by one."""
 
     @property
     def running(self) -> list[Process]:
@@ -48,6 +51,12 @@ class LocalServers:
 def given_servers(settings: Settings) -> set[str]:
     """Names of the settings that name a server, by environment, file or argument: those are not started here."""
     return settings.model_fields_set & {"mongo_url", "redis_url", "s3_endpoint_url"}
+
+
+def nginx_program(settings: Settings) -> Path | None:
+    """The nginx to start before the storage of a cluster; None if there is none, or it has no place."""
+    others = {"s3_endpoint_url", "s3_public_endpoint_url", "media_base_url", "cdn_purge_urls"}
+    return None if settings.model_fields_set & others else binaries.nginx()
 
 
 def connection_file(data_dir: Path) -> Path:
@@ -71,7 +80,8 @@ def running_stack(data_dir: Path, settings: Settings) -> Path | None:
 def local_servers(data_dir: Path, settings: Settings, *, cluster: bool = False) -> Iterator[Settings]:
     """Runs the servers that `settings` does not name while the block runs; yields settings that name them all.
 
-    With `cluster`, MongoDB is a replica set of three, and Valkey a cluster of three masters with a replica each.
+    With `cluster`, MongoDB is a replica set of three, and Valkey a cluster of three masters with a replica each. Images
+    go through nginx where it is installed, unless SeaweedFS is not started or the settings name a CDN.
 
     Everything listens on loopback and writes below `data_dir`, which belongs to one such block at a time. The
     servers are stopped at the end of the block and die with this process, also when it is killed. Call it from the
@@ -130,11 +140,11 @@ def _start_and_wait(
 def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -> list[Waiting]:
     """Starts all at once, in the caller's thread; returns what has to be waited for, the quickest first."""
     given = given_servers(servers.settings)
-    names = (*replica_set.PORTS, *valkey_cluster.PORTS) if servers.cluster else ("mongo", "valkey")
+    names = (*replica_set.PORTS, *valkey_cluster.PORTS, *nginx.PORTS) if servers.cluster else ("mongo", "valkey")
     ports = stack.enter_context(keep_ports(data_dir / "ports.json", (*names, *seaweedfs.PORTS)))
     logs = data_dir / "logs"
     waiting: list[Waiting] = []
-    updates: dict[str, str] = {}
+    updates: dict[str, Any] = {}
     where: dict[str, Any] = {"data_dir": data_dir, "logs": logs, "ports": ports, "lock": lock}
     if "s3_endpoint_url" not in given:  # the slowest goes first
         weed = seaweedfs.start(data_dir / "s3", logs / "seaweedfs.log", ports, lock, servers.settings)
@@ -142,6 +152,11 @@ def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -
         servers.processes.append(weed)
         waiting.append((seaweedfs.NAME, partial(seaweedfs.await_ready, weed, ports)))
         updates["s3_endpoint_url"] = seaweedfs.url(ports)
+        if servers.cluster and (program := nginx_program(servers.settings)):
+            updates |= nginx.addresses(ports, servers.settings)
+            behind = servers.settings.model_copy(update=updates)
+            (edge,) = servers.add_members(nginx.PORTS, partial(nginx.start, program, **where, settings=behind))
+            waiting.insert(0, (nginx.NAME, partial(nginx.await_ready, edge, ports)))
     if "mongo_url" not in given and servers.cluster:
         members = servers.add_members(replica_set.PORTS, partial(replica_set.start, **where))
         waiting.insert(0, (mongodb.NAME, partial(replica_set.await_ready, members, ports)))

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from config import Settings
 from deploy.demo import prepare_demo
-from deploy.local import data_folder
+from deploy.local import binaries, data_folder, haproxy
 from deploy.local.environment import with_metrics_port
 from deploy.local.errors import StartError
-from deploy.local.ports import listen
+from deploy.local.ports import listen, reserve_ports
 from deploy.local.process import Process, stop_all
-from deploy.local.servers import STOP_SECONDS, LocalServers, given_servers, running_servers
+from deploy.local.servers import STOP_SECONDS, LocalServers, given_servers, nginx_program, running_servers
 from deploy.local.service import Service
-from deploy.local.services import WATCH_SECONDS, ApiProcesses, await_ready, reachable, worker_process
+from deploy.local.services import WATCH_SECONDS, ApiProcesses, await_answer, reachable, worker_process
 from deploy.local.stop_signals import StopRequestedError
 from deploy.local.terminal import Terminal
 
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from deploy.demo.seed import DemoLogin
 
 READY_SECONDS = 60.0
-DRAIN_MARGIN = 1.0
-STOP_MARGIN = DRAIN_MARGIN + STOP_SECONDS + 5.0
+DRAIN_MARGIN, STOP_BALANCER = 1.0, 1.0
+STOP_MARGIN = DRAIN_MARGIN + STOP_BALANCER + STOP_SECONDS + 5.0
 """Seconds after the services' drain by which nothing of a `run` is left, whatever hangs."""
+ANY_QUERY = "/graphql?query=%7B__typename%7D"
 DRAIN_WITHOUT_SERVER = 2.0
 """Seconds to drain without a database: open requests cannot be finished anyway."""
 
@@ -42,7 +43,8 @@ class Supervisor:
     """Owns the children of one `photogram run`. Used once, in the main thread.
 
     `seed` says whether to prepare the demo; None: in the embedded database only, never in production. With `cluster`
-    MongoDB and Valkey are several servers each, and one that dies is started again.
+    MongoDB and Valkey are several servers each, HAProxy stands before the API and nginx before storage, where these are
+    installed, and what dies is started again.
     """
 
     settings: Settings
@@ -52,14 +54,16 @@ class Supervisor:
     cluster: bool = False
     terminal: Terminal = field(default_factory=Terminal)
     api: ApiProcesses | None = None
+    balancer: Service | None = None
     worker: Service | None = None
     lost_server: bool = False
 
     def run(self) -> None:
         """Starts everything, prints where it is, and watches it until a signal. Raises StartError.
 
-        Order of stopping: API and workers side by side (they drain), then the servers. Whatever does not stop in time
-        is killed. When the only server of its kind dies everything stops; other children are started again.
+        Order of stopping: API and workers side by side (they drain), then the balancer, which takes no new connections
+        meanwhile, then the servers. Whatever does not stop in time is killed. When the only server of its kind dies
+        everything stops; other children are started again.
         """
         try:
             with ExitStack() as stack:
@@ -87,11 +91,10 @@ class Supervisor:
         self.terminal.doing("Starting the API and the workers")
         stack.push(self._stop_services)
         stack.callback(listener.close)  # first: no new connections while the API drains
-        self._start_services(settings, listener.fileno())
-        await_ready([*servers.running, *self._children()], settings.host, settings.port, READY_SECONDS)
+        self._start_services(settings, listener.fileno(), stack, servers)
         login = self._seed(settings)
         self.terminal.done()
-        self.terminal.print_line(_where(settings, login, self.data_dir))
+        self.terminal.print_line(_where(settings, login, self.data_dir, self._cluster_parts(settings)))
         self._watch(servers)
 
     def _listen(self) -> socket.socket:
@@ -104,12 +107,40 @@ class Supervisor:
                     pass
             raise
 
-    def _start_services(self, settings: Settings, listener: int) -> None:
+    def _start_services(self, settings: Settings, listener: int, stack: ExitStack, servers: LocalServers) -> None:
+        """Starts them, and waits until they answer."""
         logs = self.data_dir.absolute() / "logs"
-        self.api = ApiProcesses.create(self.api_processes, settings, listener, logs)
+        balancer = binaries.haproxy() if self.cluster else None
+        if balancer is None:
+            self.api = ApiProcesses.create(self.api_processes, settings, listener, logs)
+        else:
+            ports = stack.enter_context(reserve_ports(self.api_processes))
+            self.api = ApiProcesses.behind_balancer(settings, ports, logs)
         self.api.start()
         worker_settings = with_metrics_port(settings, self.api_processes)
         self.worker = Service.start(partial(worker_process, worker_settings, logs))
+        self.api.await_ready([*servers.running, self.worker.process], READY_SECONDS)
+        if balancer is not None:
+            folder = self.data_dir.absolute() / "haproxy"
+            start = partial(haproxy.start, balancer, folder, logs / "haproxy.log", listener, ports)
+            self.balancer = Service.start(start)
+            await_answer(
+                [*self._children(), self.balancer.process], settings.host, settings.port, ANY_QUERY, READY_SECONDS
+            )
+
+    def _cluster_parts(self, settings: Settings) -> list[str]:
+        """What a cluster has before its API and its storage, or why not."""
+        if not self.cluster:
+            return []
+        balancer = f"HAProxy, before {self.api_processes} API processes"
+        if self.balancer is None:
+            balancer = "none: HAProxy is not installed, so the API processes share the port"
+        edge = f"nginx, {settings.s3_public_endpoint_url}"
+        if nginx_program(self.settings) is None:
+            edge = "none: the settings name storage or a CDN of your own"
+            if binaries.nginx() is None:
+                edge = "none: nginx is not installed, so images come from SeaweedFS itself"
+        return [f"  Load balancer     {balancer}", f"  CDN               {edge}"]
 
     def _children(self) -> list[Process]:
         api = self.api.running if self.api else []
@@ -131,23 +162,29 @@ class Supervisor:
                     self.lost_server = True
                     raise StartError(server.why_it_ended())
             lines = self.api.restart_dead() if self.api else []
-            lines += [line for member in servers.members if (line := member.restart_if_dead())]
-            if self.worker and (line := self.worker.restart_if_dead()):
-                lines.append(line)
+            services = [*servers.members, *filter(None, (self.balancer, self.worker))]
+            lines += [line for service in services if (line := service.restart_if_dead())]
             for line in lines:
                 self.terminal.print_line(line)
             time.sleep(WATCH_SECONDS)
 
     def _stop_services(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Passes SIGTERM on, for a load balancer's sake; Ctrl-C spares the time that one would need."""
+        """Passes SIGTERM on, for a load balancer's sake; Ctrl-C spares the time that one would need.
+
+        The own balancer needs no notice: it takes no connection from now on.
+        """
         self.terminal.abandon()
         self.terminal.print_line("Stopping ...")
         patience = DRAIN_WITHOUT_SERVER if self.lost_server else self.settings.drain_timeout + DRAIN_MARGIN
         is_term = isinstance(error, StopRequestedError) and error.number is signal.SIGTERM
-        stop_all(self._children(), patience, signal.SIGTERM if is_term else signal.SIGINT)
+        if self.balancer is not None:
+            self.balancer.process.terminate(haproxy.STOP_SIGNAL)
+        stop_all(self._children(), patience, signal.SIGTERM if is_term and self.balancer is None else signal.SIGINT)
+        if self.balancer is not None:
+            stop_all([self.balancer.process], STOP_BALANCER)
 
 
-def _where(settings: Settings, login: "DemoLogin | None", data_dir: Path) -> str:
+def _where(settings: Settings, login: "DemoLogin | None", data_dir: Path, parts: list[str]) -> str:
     base = f"http://{reachable(settings.host)}:{settings.port}"
     lines = ["", "Photogram is running.", ""]
     if settings.serves_graphiql:
@@ -158,5 +195,6 @@ def _where(settings: Settings, login: "DemoLogin | None", data_dir: Path) -> str
             f"  Demo login        {login.username} / {login.password}",
             f"  Access token      {login.access_token}",
         ]
+    lines += parts
     lines += [f"  Logs              {data_dir / 'logs'}", "", "Press Ctrl-C to stop.", ""]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""One API process and one worker process for all end-to-end tests; each test registers people of its own."""
+"""One API process, two on a cluster, and one worker process for all tests here; each registers people of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,8 +14,9 @@ from tests.support.auditing import audit
 from tests.support.client import Api, Person
 from tests.support.events import stream_entries
 from tests.support.factories import opened, own_database
+from tests.support.haproxy import HAPROXY
 from tests.support.redis_masters import refused_by_slots
-from tests.support.stack import Stack, stack_on, start_all
+from tests.support.stack import BalancedStack, Stack, stack_on, start_all
 
 DEMO_POSTS = 3
 Register = Callable[..., Awaitable[Person]]
@@ -29,11 +30,17 @@ def e2e_settings(shared_settings: Settings) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The running API and workers. After the last test nothing may stay pending, and `verify` must find nothing."""
+async def stack(
+    e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> AsyncIterator[Stack]:
+    """The running API and workers, on a cluster with HAProxy before several API processes.
+
+    After the last test nothing may stay pending, and `verify` must find nothing.
+    """
     await prepare(e2e_settings)
     logs: Path = tmp_path_factory.mktemp("logs")
-    with stack_on(e2e_settings, logs) as running:
+    is_balanced = pytestconfig.getoption("--cluster") and HAPROXY is not None
+    with stack_on(e2e_settings, logs, BalancedStack if is_balanced else Stack) as running:
         await start_all(running)
         yield running
         async with opened(e2e_settings) as world:

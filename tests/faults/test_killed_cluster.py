@@ -21,7 +21,7 @@ from tests.support.auditing import audit
 from tests.support.factories import opened
 from tests.support.live_subscriber import explained, subscriber
 from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
-from tests.support.own_clusters import MongoSet, ValkeyCluster, own_mongo_set, own_valkey_cluster
+from tests.support.own_clusters import MongoSet, ValkeyCluster, own_members
 from tests.support.stack import stack_on, start_all
 from tests.support.waiting import eventually
 from tests.support.word_cache import WordCache, Words
@@ -40,14 +40,14 @@ def _takes_minutes(pytestconfig: pytest.Config, full_size: bool) -> None:
 
 @pytest.fixture
 async def members(tmp_path: Path) -> AsyncIterator[MongoSet]:
-    with own_mongo_set(tmp_path / "servers") as members:
+    with own_members(MongoSet, tmp_path / "servers") as members:
         await members.wait_until_ready()
         yield members
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[ValkeyCluster]:
-    with own_valkey_cluster(tmp_path / "servers") as cluster:
+    with own_members(ValkeyCluster, tmp_path / "servers") as cluster:
         await cluster.wait_until_ready()
         yield cluster
 

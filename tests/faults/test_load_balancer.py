@@ -2,24 +2,21 @@
 
 import asyncio
 import contextlib
-import itertools
 import signal
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from random import Random
 
 import httpx2
 import pytest
-from websockets.exceptions import WebSocketException
 
 from config import Settings
 from deploy.local.process import Process
 from domain.ids import to_global_id
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
+from tests.support.callers import CALLERS, NAME, Callers, Listener, listening
 from tests.support.client import Api, Person
 from tests.support.factories import World, now
 from tests.support.haproxy import HAPROXY, haproxy
@@ -27,17 +24,7 @@ from tests.support.stack import Stack, stack_on
 from tests.support.waiting import eventually
 
 NOTICE = 4.0  # seconds; the configuration takes a process out after two
-PAUSE = 0.5  # before a client's retry, and before a socket connects again
-CALLERS = 40
 USERS = 10
-
-# The mix: of ten requests six ask what costs nothing but the session, three read one post, and one likes it.
-MIX = ("name", "name", "name", "viewer", "viewer", "viewer", "post", "post", "post", "like")
-NAME = "{ __typename }"
-VIEWER = "{ viewer { user { id } } }"
-POST = "query ($id: ID!) { post(id: $id) { id likeCount } }"
-LIKE = "mutation ($id: ID!) { likePost(input: { postId: $id }) { userErrors { code } post { id } } }"
-ADDED = "subscription ($after: Int) { notificationAdded(after: $after) { seq } }"
 
 Record = Callable[[str, object], None]
 
@@ -55,84 +42,6 @@ async def state_of(folder: Path, server: str) -> str:
     names = lines[0].lstrip("# ").split(",")
     rows = [dict(zip(names, line.split(","), strict=False)) for line in lines[1:] if line]
     return next(row["status"] for row in rows if (row["pxname"], row["svname"]) == ("requests", server))
-
-
-class Callers:
-    """Clients that send requests of the mix at a steady rate. Each request that fails is sent once more."""
-
-    def __init__(self, people: Sequence[Person], post: PostRecord, rate: float) -> None:
-        self._people = people
-        self._post_id = to_global_id("Post", post.id)
-        self._rate = rate
-        self._numbers = itertools.count()
-        self.counts = Counter[str]()
-        self.failures: list[str] = []
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        began = time.monotonic()
-
-        async def call() -> None:
-            while not stopping.is_set():
-                number = next(self._numbers)
-                await asyncio.sleep(began + number / self._rate - time.monotonic())
-                await self._request(self._people[number % len(self._people)], MIX[number % len(MIX)])
-
-        await asyncio.gather(*(call() for _ in range(CALLERS)))
-
-    async def _request(self, person: Person, kind: str) -> None:
-        self.counts["requests"] += 1
-        if await self._fails(person, kind):
-            self.counts["retried"] += 1
-            await asyncio.sleep(PAUSE)
-            if why := await self._fails(person, kind):
-                self.failures.append(why)
-
-    async def _fails(self, person: Person, kind: str) -> str:
-        """Why a request failed; empty if it did not."""
-        document = {"name": NAME, "viewer": VIEWER, "post": POST, "like": LIKE}[kind]
-        variables = {"id": self._post_id} if kind in {"post", "like"} else {}
-        try:
-            answer = await person.ask(document, **variables)
-        except (httpx2.HTTPError, ValueError) as error:
-            return f"{kind}: {type(error).__name__} {error}"
-        return f"{kind}: {answer}" if answer.errors or answer.status != 200 else ""
-
-
-class Listener:
-    """A client that receives notifications, and connects again with the last number whenever its socket ends."""
-
-    def __init__(self, person: Person) -> None:
-        self._person = person
-        self.seqs: list[int] = []
-        self.connected = 0
-
-    async def run(self) -> None:
-        while True:
-            with contextlib.suppress(OSError, WebSocketException, TimeoutError):
-                async with self._person.socket() as socket:
-                    await socket.subscribe(ADDED, after=self.seqs[-1] if self.seqs else 0)
-                    self.connected += 1
-                    while True:
-                        self.seqs.append((await socket.next(seconds=300))["notificationAdded"]["seq"])
-            await asyncio.sleep(PAUSE)
-
-
-@contextlib.asynccontextmanager
-async def listening(people: Sequence[Person], number: int) -> AsyncIterator[list[Listener]]:
-    """So many connected listeners, divided among these people."""
-    listeners = [Listener(people[each % len(people)]) for each in range(number)]
-    tasks = [asyncio.create_task(listener.run()) for listener in listeners]
-    try:
-
-        async def are_connected() -> bool:
-            return all(listener.connected for listener in listeners)
-
-        await eventually(are_connected, seconds=60)
-        yield listeners
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def notify(world: World, users: Sequence[UserRecord], posts: Sequence[PostRecord], rng: Random) -> None:
@@ -172,7 +81,7 @@ async def test_a_killed_and_a_drained_process_behind_the_balancer_cost_no_reques
             http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=20, limits=limits))
             tokens = [(await world.sources.sessions.open(user.id, None, now()))[1] for user in users]
             people = [Person(http, each.access_token) for each in tokens]
-            callers, stopping = Callers(people, posts[0], rate), asyncio.Event()
+            callers, stopping = Callers(people, to_global_id("Post", posts[0].id), rate), asyncio.Event()
             listeners = await opened.enter_async_context(listening(people, sockets))
             notifying = asyncio.create_task(notify(world, users, posts, rng))
             calling = asyncio.create_task(callers.run(stopping))

@@ -1,7 +1,8 @@
 """deploy/haproxy/haproxy.cfg before servers that record what reaches them and may close without an answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -39,20 +40,26 @@ async def servers() -> list[tuple[Recorder, asyncio.Server]]:
 
 
 @pytest.fixture(scope="module")
-async def proxied(servers: list[tuple[Recorder, asyncio.Server]]) -> AsyncIterator[httpx2.AsyncClient]:
-    with haproxy([server.sockets[0].getsockname()[1] for _, server in servers]) as (url, _):
-        async with httpx2.AsyncClient(base_url=url, timeout=20) as http:
-
-            async def answers() -> bool:
-                try:
-                    return (await http.get("/graphql")).status_code == 200
-                except httpx2.TransportError:
-                    return False
-
-            await eventually(answers, seconds=20)
-            yield http
+def balancer(servers: list[tuple[Recorder, asyncio.Server]]) -> Iterator[tuple[str, Path]]:
+    """The address of HAProxy, and its folder."""
+    with haproxy([server.sockets[0].getsockname()[1] for _, server in servers]) as running:
+        yield running
     for _, server in servers:
         server.close()
+
+
+@pytest.fixture(scope="module")
+async def proxied(balancer: tuple[str, Path]) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=balancer[0], timeout=20) as http:
+
+        async def answers() -> bool:
+            try:
+                return (await http.get("/graphql")).status_code == 200
+            except httpx2.TransportError:
+                return False
+
+        await eventually(answers, seconds=20)
+        yield http
 
 
 @pytest.fixture
@@ -153,6 +160,21 @@ async def test_too_large_heads_and_bodies_are_refused_unread(
     assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
     writer.close()
     assert len(heads(recorders)) == 1
+
+
+async def test_the_log_has_a_line_for_each_request_and_no_words_of_clients(
+    proxied: httpx2.AsyncClient, balancer: tuple[str, Path]
+) -> None:
+    headers = {"Referer": "https://words.example", "Cookie": "words", "Authorization": "Bearer words"}
+    await proxied.get("/graphql/logged?query=words", headers=headers)
+
+    async def line() -> str:
+        lines = (balancer[1] / "haproxy.log").read_text().splitlines()
+        return next((line for line in lines if "/logged" in line), "")
+
+    found = await eventually(line)
+    assert "words" not in found
+    assert found.endswith(" GET /graphql/logged HTTP/1.1")
 
 
 async def test_without_a_ready_process_clients_are_told_to_come_again(

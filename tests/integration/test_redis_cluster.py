@@ -20,7 +20,7 @@ from datasources.redis.servers import following
 from datasources.sources import open_sources
 from domain.jobs import JOBS, Job
 from tests.support.factories import World
-from tests.support.own_clusters import ValkeyCluster, own_valkey_cluster
+from tests.support.own_clusters import ValkeyCluster, own_members
 from tests.support.redis_masters import refused_by_slots
 from tests.support.waiting import eventually
 from tests.support.word_cache import WordCache, Words
@@ -30,7 +30,7 @@ KEYS = [f"k{number}" for number in range(60)]
 
 @pytest.fixture(scope="module")
 def started_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
-    with own_valkey_cluster(tmp_path_factory.mktemp("cluster") / "servers") as cluster:
+    with own_members(ValkeyCluster, tmp_path_factory.mktemp("cluster") / "servers") as cluster:
         yield cluster
 
 
@@ -141,11 +141,12 @@ async def test_news_reach_listeners_through_every_master(world: World) -> None:
 async def test_a_slot_that_moves_takes_its_values_and_listeners_with_it(world: World, process: WordCache) -> None:
     servers = world.sources.redis.news
     assert isinstance(servers, ClusterServers)
-    topic = uuid4().hex
+    topic, other = uuid4().hex, uuid4().hex  # of two slots, but once in 16,384 times
     channel = f"{world.sources.settings.key_prefix}news:{topic}"
-    async with world.sources.news.listen(topic) as listener:
-        await asyncio.wait_for(listener.wait(), 10)
-        listener.clear()
+    async with world.sources.news.listen(topic) as listener, world.sources.news.listen(other) as elsewhere:
+        for each in (listener, elsewhere):
+            await asyncio.wait_for(each.wait(), 10)
+            each.clear()
         key = f"{{{channel}}}"  # of the same slot
         name = f"{process.servers.prefix}word:{key}"
         assert key_slot(name.encode()) == key_slot(channel.encode())
@@ -155,6 +156,7 @@ async def test_a_slot_that_moves_takes_its_values_and_listeners_with_it(world: W
         await asyncio.wait_for(listener.wait(), 10)  # something may have been missed
         listener.clear()
         await asyncio.wait_for(listener.wait(), 20)  # also what others sent to the old server until they noticed
+        assert not elsewhere.is_set(), "what stays where it is is not looked at again"
         listener.clear()
 
         async def is_heard() -> bool:

@@ -113,10 +113,10 @@ def test_a_process_that_hangs_is_killed_and_started_again(settings: Settings, mo
         api.start()
         try:
             first = api.running[0].pid
-            watch(api, lambda: api.counts.sign_of_life(0) > 0)
+            watch(api, lambda: api.sign_of_life(0) > 0)
             psutil.Process(first).send_signal(signal.SIGSTOP)
             lines = watch(api, lambda: api.running[0].pid != first)
             assert lines[0] == "API does not react; it is killed"
-            watch(api, lambda: api.counts.sign_of_life(0) > 0)
+            watch(api, lambda: api.sign_of_life(0) > 0)
         finally:
             stop_all(api.running, 10)

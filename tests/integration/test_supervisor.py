@@ -3,86 +3,17 @@
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, Queue
 
 import httpx2
-import psutil
 import pytest
 
 from deploy.local import data_folder
 from deploy.local.ports import listen
-
-RUN = [sys.executable, "-m", "deploy.cli", "run", "--no-seed"]
-ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
-# A parent process that is not under nohup, however these tests were started: under nohup the command would live on.
-STARTER = "import signal, subprocess, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); subprocess.run(sys.argv[1:])"
-
-
-class Running:
-    """One `photogram run`, its output line by line, and everything it started."""
-
-    def __init__(self, popen: subprocess.Popen[str]) -> None:
-        self.popen = popen
-        self._lines: Queue[str] = Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def await_line(self, pattern: str) -> re.Match[str]:
-        until = time.monotonic() + PATIENCE
-        seen = []
-        with contextlib.suppress(Empty):
-            while True:
-                seen.append(self._lines.get(timeout=max(0.0, until - time.monotonic())))
-                if match := re.search(pattern, seen[-1]):
-                    return match
-        raise AssertionError(f"no line matches {pattern!r}: {seen}")
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.popen.pid).children(recursive=True)
-
-    def child(self, *words: str) -> psutil.Process:
-        (process,) = [child for child in self.family() if all(word in " ".join(child.cmdline()) for word in words)]
-        return process
-
-    def end(self) -> None:
-        if self.popen.poll() is None:
-            self.popen.kill()
-        self.popen.wait(timeout=PATIENCE)
-        self._reader.join(timeout=PATIENCE)
-        if self.popen.stdout:
-            self.popen.stdout.close()
-
-    def _read(self) -> None:
-        for line in self.popen.stdout or ():
-            self._lines.put(line)
-
-
-@contextmanager
-def running(data_dir: Path, *, command: Sequence[str] = RUN) -> Iterator[Running]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOGRAM_")}
-    environment["PHOTOGRAM_DRAIN_NOTICE"] = "0"  # no load balancer here
-    popen = subprocess.Popen(  # noqa: S603
-        [*command, "--port", "0", "--data-dir", str(data_dir)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-    )
-    run = Running(popen)
-    try:
-        yield run
-    finally:
-        run.end()
+from tests.support.stack import ROOT
+from tests.support.supervised import PATIENCE, RUN, STARTER, await_gone, await_true, running
 
 
 def refusal(data_dir: Path, *options: str) -> tuple[int, str]:
@@ -112,18 +43,6 @@ def command(data_dir: Path, *words: str, **given: str) -> subprocess.CompletedPr
     )
 
 
-def await_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=20)
-    assert not alive
-
-
-def await_true(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.1)
-
-
 def is_ready(endpoint: str) -> bool:
     with contextlib.suppress(httpx2.HTTPError):
         return httpx2.get(endpoint.replace("/graphql", "/readyz"), timeout=2).status_code == 200
@@ -139,32 +58,8 @@ def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_pat
         for _ in range(2):
             run.await_line(r"(API|worker) was started again")
         await_true(lambda: is_ready(endpoint))
-        family = run.family()
-        run.popen.send_signal(signal.SIGTERM)
-        run.await_line("Stopped")
-        assert run.popen.wait(timeout=PATIENCE) == 0
-        await_gone(family)
+        run.stop()
         assert not (tmp_path / "connection.env").exists()
-
-
-def test_killed_servers_of_a_cluster_come_back_and_the_api_stays_ready(
-    tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
-    if not pytestconfig.getoption("--cluster"):
-        pytest.skip("make test-cluster runs it")
-    with running(tmp_path, command=[*RUN, "--cluster", "--api-processes", "1"]) as run:
-        endpoint = run.await_line(r"GraphQL endpoint +(http://127\.0\.0\.1:\d+/graphql)")[1]
-        commands = {child: " ".join(child.cmdline()) for child in run.family()}
-        for words in (("mongod", "mongo1"), ("valkey-server", "[cluster]")):
-            next(child for child, command in commands.items() if all(word in command for word in words)).kill()
-        for _ in range(2):
-            run.await_line(r"(MongoDB|Valkey) \d was started again")
-        await_true(lambda: is_ready(endpoint))
-        family = run.family()
-        run.popen.send_signal(signal.SIGTERM)
-        run.await_line("Stopped")
-        assert run.popen.wait(timeout=PATIENCE) == 0
-        await_gone(family)
 
 
 def test_a_command_finds_the_running_stack_unless_the_settings_name_another(tmp_path: Path) -> None:

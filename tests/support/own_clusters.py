@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from deploy.local import replica_set, valkey_cluster
 from deploy.local.data_folder import hold
@@ -17,12 +18,28 @@ START_SECONDS = 90.0  # on a machine that runs other things too
 STOP_SECONDS = 10.0
 
 
+class Kind(Protocol):
+    """The interface of a module that starts servers which make one whole."""
+
+    @property
+    def PORTS(self) -> Sequence[str]: ...  # noqa: N802  a constant of the module
+    def start(self, name: str, data_dir: Path, logs: Path, ports: Mapping[str, int], lock: int) -> Process: ...
+    def await_ready(self, processes: Sequence[Process], ports: Mapping[str, int], until: float) -> None: ...
+    def url(self, ports: Mapping[str, int]) -> str: ...
+
+
 class Members:
     """Servers that make one whole, each always on its port and data."""
 
-    def __init__(self, names: Sequence[str], start: Callable[[str], Process]) -> None:
-        self._start = start
-        self._processes = {name: start(name) for name in names}
+    kind: Kind
+    names: Sequence[str]
+
+    def __init__(self, folder: Path, ports: Mapping[str, int], lock: int) -> None:
+        self._folder = folder
+        self._ports = ports
+        self._lock = lock
+        self._processes: dict[str, Process] = {}
+        self.url = self.kind.url(ports)
 
     @property
     def processes(self) -> list[Process]:
@@ -36,25 +53,22 @@ class Members:
         """Sends another signal, such as SIGSTOP."""
         os.kill(self._processes[name].pid, number)
 
-    def start(self, name: str) -> None:
-        """Starts a killed one again; it is not ready yet."""
-        self._processes[name] = self._start(name)
+    def start(self, *names: str) -> None:
+        """Starts these, for the first time or again; they are not ready yet."""
+        for name in names:
+            self._processes[name] = self.kind.start(name, self._folder, self._folder / "logs", self._ports, self._lock)
+
+    async def wait_until_ready(self) -> None:
+        """Waits until they are one whole that takes writes, and all are part of it. Raises StartError."""
+        until = time.monotonic() + START_SECONDS
+        await asyncio.to_thread(self.kind.await_ready, self.processes, self._ports, until)
 
 
 class ValkeyCluster(Members):
     """Three masters, and a replica of each."""
 
-    def __init__(self, folder: Path, ports: Mapping[str, int], lock: int) -> None:
-        self._ports = ports
-        super().__init__(
-            valkey_cluster.NODES, lambda name: valkey_cluster.start(name, folder, folder / "logs", ports, lock)
-        )
-        self.url = valkey_cluster.url(ports)
-
-    async def wait_until_ready(self) -> None:
-        """Waits until all slots are served and all replicas follow. Raises StartError."""
-        until = time.monotonic() + START_SECONDS
-        await asyncio.to_thread(valkey_cluster.await_ready, self.processes, self._ports, until)
+    kind = valkey_cluster
+    names = valkey_cluster.NODES
 
     async def master_of(self, key: str) -> str:
         """The name of the node that holds a key."""
@@ -67,38 +81,24 @@ class ValkeyCluster(Members):
 class MongoSet(Members):
     """Three members; one of them is the primary."""
 
-    def __init__(self, folder: Path, ports: Mapping[str, int], lock: int) -> None:
-        self._ports = ports
-        super().__init__(replica_set.PORTS, lambda name: replica_set.start(name, folder, folder / "logs", ports, lock))
-        self.url = replica_set.url(ports)
-
-    async def wait_until_ready(self) -> None:
-        """Waits until there is a primary and the others follow. Raises StartError."""
-        until = time.monotonic() + START_SECONDS
-        await asyncio.to_thread(replica_set.await_ready, self.processes, self._ports, until)
+    kind = replica_set
+    names = replica_set.PORTS
 
     async def primary(self) -> str | None:
         """The name of the primary; None if there is none at the moment."""
         return await asyncio.to_thread(replica_set.primary, self._ports)
 
 
-@contextmanager
-def own_valkey_cluster(folder: Path) -> Iterator[ValkeyCluster]:
-    """Starts one, without waiting until it is ready, and stops it at the end of the block."""
-    with ExitStack() as stack:
-        lock = stack.enter_context(hold(folder))
-        ports = stack.enter_context(keep_ports(folder / "ports.json", valkey_cluster.PORTS))
-        cluster = ValkeyCluster(folder, ports, lock)
-        stack.callback(lambda: stop_all(cluster.processes, STOP_SECONDS))
-        yield cluster
+AnyMembers = TypeVar("AnyMembers", bound=Members)
 
 
 @contextmanager
-def own_mongo_set(folder: Path) -> Iterator[MongoSet]:
-    """Starts one, without waiting until it is ready, and stops it at the end of the block."""
-    with ExitStack() as stack:
-        lock = stack.enter_context(hold(folder))
-        ports = stack.enter_context(keep_ports(folder / "ports.json", replica_set.PORTS))
-        members = MongoSet(folder, ports, lock)
-        stack.callback(lambda: stop_all(members.processes, STOP_SECONDS))
-        yield members
+def own_members(make: type[AnyMembers], folder: Path) -> Iterator[AnyMembers]:
+    """Starts all of a kind, without waiting until they are ready, and stops them at the end of the block."""
+    with hold(folder) as lock, keep_ports(folder / "ports.json", make.kind.PORTS) as ports:
+        members = make(folder, ports, lock)
+        try:
+            members.start(*make.names)
+            yield members
+        finally:
+            stop_all(members.processes, STOP_SECONDS)

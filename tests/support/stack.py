@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,13 +13,17 @@ import httpx2
 
 from config import Settings
 from deploy.local.environment import child_environment
-from deploy.local.ports import LOOPBACK, reserve_port
+from deploy.local.haproxy import start as start_haproxy
+from deploy.local.ports import LOOPBACK, listen, reserve_port, reserve_ports
 from deploy.local.process import Process, stop_all
+from deploy.local.services import ApiProcesses
+from tests.support.haproxy import HAPROXY
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90.0  # on a machine that runs other things too
 STOP_SECONDS = 15.0
+BALANCED = 2
 
 
 class Stack:
@@ -48,16 +52,19 @@ class Stack:
         """Starts the API and waits until it is ready."""
         process = self._start("api", "serve", *options)
 
+        await self._await_answer(process, "/readyz")
+        return process
+
+    async def _await_answer(self, process: Process, path: str) -> None:
         async with httpx2.AsyncClient(base_url=self.url, timeout=5) as client:
 
             async def is_ready() -> bool:
                 assert process.exit_code is None, process.why_it_ended()
                 with contextlib.suppress(httpx2.TransportError):
-                    return (await client.get("/readyz")).is_success
+                    return (await client.get(path)).is_success
                 return False
 
             await eventually(is_ready, seconds=START_SECONDS)
-        return process
 
     async def workers(self, *names: str) -> Process:
         """Starts one process for all workers, or for those named, and waits until its log says that it has begun."""
@@ -94,10 +101,29 @@ class Stack:
         return process
 
 
+class BalancedStack(Stack):
+    """As a stack, with API processes behind HAProxy, as `photogram run --cluster` has them."""
+
+    async def api(self, *options: str) -> Process:
+        """Starts the API processes and HAProxy, waits until they are ready, and returns HAProxy's process."""
+        assert not options
+        assert HAPROXY is not None
+        with reserve_ports(BALANCED) as ports, listen(LOOPBACK, self.settings.port) as listener:
+            api = ApiProcesses.behind_balancer(self.settings, ports, self._logs)
+            api.start()
+            self._processes += api.running
+            await asyncio.to_thread(api.await_ready, [], START_SECONDS)
+            log = self._logs / "haproxy.log"
+            process = start_haproxy(HAPROXY, self._logs / "haproxy", log, listener.fileno(), ports)
+            self._processes.append(process)
+        await self._await_answer(process, "/graphql?query={__typename}")
+        return process
+
+
 @contextmanager
-def stack_on(settings: Settings, logs: Path) -> Iterator[Stack]:
+def stack_on(settings: Settings, logs: Path, make: Callable[[Settings, Path], Stack] = Stack) -> Iterator[Stack]:
     """A stack without processes. Whatever it starts is stopped at the end of the block."""
-    stack = Stack(settings, logs)
+    stack = make(settings, logs)
     try:
         yield stack
     finally:
