@@ -186,6 +186,9 @@ class Settings(BaseSettings):
     screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
     blocked_words: CommaList = Field((), description="Comments with one of these words are hidden.")
     feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; with more, pulled.")
+    feed_following_limit: int = Field(
+        2_000, ge=0, description="Posts are pushed to the feeds of who follows so many; of who follows more, pulled."
+    )
     feed_retained_entries: int = Field(500, ge=1, description="Newest entries kept of a feed; older posts are pulled.")
     feed_active_days: float = Field(14, gt=0, description="Feeds that nobody has looked at for so long get no posts.")
     caching: bool = Field(True, description="Whether records are read through Redis; writes invalidate in any case.")

@@ -163,7 +163,9 @@ class Sources:
         self.targets = Targets(database)
 
         active = timedelta(days=settings.feed_active_days)
-        self.feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
+        self.feed_states = FeedStates(
+            database, job_queue, caches.first_pages, active=active, limit=settings.feed_following_limit
+        )
         self.feed_entries = EntryStore(database, self.feed_states, caches.first_pages, self.follows, followers)
         self.home_feed = HomeFeed(self.feed_entries, self.feed_states, caches.first_pages, self.posts, self.follows)
         self.fan_outs = FanOutStore(database, job_queue, followers)

@@ -24,7 +24,7 @@ class Fact(StrEnum):
     USER = "user"
     INTEREST = "interest"
     FEED = "feed"
-    FAN_OUT = "fan_out"  # a chunk of a long one
+    FAN_OUT = "fan_out"  # a long one, or a chunk of it
     WEBHOOK_MESSAGE = "webhook_message"  # an event on its way to an endpoint
     PURGE = "purge"  # deleted public files
 
@@ -43,6 +43,7 @@ class Task(StrEnum):
     ADD_FORMATS = "add_formats"  # add the formats that save bytes, after those that every client can show
     COMPLETE_POST = "complete_post"  # give a post its images, or its failure
     FAN_OUT = "fan_out"  # put a post into the feeds of its author's followers
+    SPLIT_FAN_OUT = "split_fan_out"  # split the fan-out of a post to many followers into chunks
     FAN_OUT_CHUNK = "fan_out_chunk"  # put a post into the feeds of one chunk of followers
     BACKFILL = "backfill"  # put one author's posts into one feed, or take them out
     SWITCH_PUSH_PULL = "switch_push_pull"  # mark an author's follows as pulled, or as pushed again
@@ -143,7 +144,9 @@ JOBS: Mapping[JobKind, JobSpec] = {
     # A worker of its own: nobody waits for it, so it must not delay what somebody waits for.
     (Task.ADD_FORMATS, Fact.UPLOAD): JobSpec("formats", seconds=180, concurrency=4, per_render_process=True),
     (Task.FAN_OUT, Fact.POST): JobSpec("feed", seconds=_LONG, batch=16, concurrency=1),
-    (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): JobSpec("feed", seconds=20),
+    # A worker of its own: the posts of authors with few followers must not wait for those of authors with many.
+    (Task.SPLIT_FAN_OUT, Fact.FAN_OUT): JobSpec("large_fan_outs", seconds=_LONG, concurrency=1),
+    (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): JobSpec("large_fan_outs", seconds=20, concurrency=1),
     (Task.SWITCH_PUSH_PULL, Fact.USER): JobSpec("feed", seconds=_LONG),
     (Task.BACKFILL, Fact.FOLLOW): JobSpec("feed", seconds=_LONG),
     (Task.REFRESH_FEED, Fact.FEED): JobSpec("feed", seconds=120),

@@ -32,6 +32,8 @@ async def feed_updated(info: Info) -> AsyncIterator[Any]:
             read = await sources.feed_listeners.note_listening(viewer_id)
             last_read = read or last_read or await _newest(info, viewer_id)
             count = await _count_new(info, viewer_id, last_read)
+            if count > sent:
+                await sources.home_feed.show_latest(viewer_id)
             if count != sent:
                 sent = count
                 yield FeedEvent(new_post_count=count)

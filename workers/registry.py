@@ -43,6 +43,7 @@ _FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
     (Task.ADD_FORMATS, Fact.UPLOAD): add_formats.add_formats,
     (Task.COMPLETE_POST, Fact.POST): complete_post.complete_post,
     (Task.FAN_OUT, Fact.POST): fan_out.fan_out,
+    (Task.SPLIT_FAN_OUT, Fact.FAN_OUT): fan_out.split_fan_out,
     (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): fan_out.fan_out_chunk,
     (Task.SWITCH_PUSH_PULL, Fact.USER): switch_push_pull.switch_push_pull,
     (Task.BACKFILL, Fact.FOLLOW): backfill_feed.backfill,

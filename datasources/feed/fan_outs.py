@@ -1,7 +1,8 @@
 """Long fan-outs are split into chunks of the author's followers. Each chunk is a fact, so any number of workers share.
 
 A chunk is a span of the author's followers by their ids. It exists until it is done; a worker leases it for
-`CHUNK_LEASE`. The post records the version it was split for; its fan-out is pending until no chunk of that is left.
+`CHUNK_LEASE`. Before it is split, a fan-out is one fact without a span. The post records the version it is split for;
+its fan-out is pending until none of these facts of that version is left.
 """
 
 import asyncio
@@ -15,13 +16,16 @@ from datasources.graph.followers import FollowerStore
 from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.transactions import in_transaction
-from domain.jobs import JOBS, Fact, Task
+from domain.jobs import JOBS, Fact, Job, Task
 from domain.records.record import Stored
 
 CHUNK_LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # its handler times out before it ends
 ENQUEUED_AT_ONCE = 1_000  # chunks; the outbox relay enqueues the others
+# Of one post, as long as they are not longer than `MAX_STEPS`. So few wait at once before posts of other authors.
+MAX_CHUNKS = 16
+MAX_STEPS = 125  # calls for one chunk, so that finding its end is one short walk over index keys
 
 
 class Chunk(Stored, frozen=True, kw_only=True):
@@ -42,17 +46,47 @@ class FanOutStore:
         self._client = database.client
         self._chunks = database["fan_outs"]
         self._posts = database["posts"]
+        self._users: Readable = database["users"]
         self._followers = followers
         self._job_queue = job_queue
 
-    async def split(self, posts: Sequence[Document], chunk_size: int, now: datetime) -> None:
-        """Splits the fan-outs of posts by one author into chunks of `chunk_size` followers, and enqueues them.
+    async def begin(self, posts: Sequence[Document], now: datetime) -> None:
+        """Marks the fan-outs of posts as split, and makes the splitting of each pending.
 
-        A post's mark and chunks are written in one transaction. A post that has changed since, or is split already, is
-        left alone. So it is safe to repeat, to stop half way, and beside a duplicate.
+        Both are written in one transaction. A post that has changed since, or is marked already, is left alone. So it
+        is safe to repeat, to stop half way, and beside a duplicate.
         """
-        ends = await self._followers.ends_of_chunks(posts[0]["author_id"], chunk_size)
-        await asyncio.gather(*(self._split(post, ends, now) for post in posts))
+        await asyncio.gather(*(self._begin(post, now) for post in posts))
+
+    async def split(self, fan_out_id: ObjectId, step: int, now: datetime) -> None:
+        """Replaces a fan-out that has begun by its chunks, in one transaction, and enqueues them. Safe to repeat.
+
+        The chunks have `step` followers, or as many more as make them about `MAX_CHUNKS`, going by the author's
+        counter.
+        """
+        begun = await self._chunks.find_one({"_id": fan_out_id, "outbox": Task.SPLIT_FAN_OUT.value})
+        if begun is None:
+            return
+        author = await self._users.find_one({"_id": begun["author_id"]}, {"follower_count": 1})
+        steps = -(-(author or {}).get("follower_count", 0) // (step * MAX_CHUNKS))
+        size = step * min(max(1, steps), MAX_STEPS)
+        ends = await self._followers.ends_of_chunks(begun["author_id"], size)
+        about = {field: begun[field] for field in ("post_id", "author_id", "version")}
+        chunks: list[Document] = [
+            {"_id": clock.new_id(), **about, "above": above, "last": last, **pending_fields([Task.FAN_OUT_CHUNK], now)}
+            for above, last in pairwise([None, *ends])
+        ]
+
+        async def apply(session: Session) -> bool:
+            deleted = await self._chunks.delete_one({"_id": fan_out_id}, session=session)
+            if deleted.deleted_count and chunks:
+                await self._chunks.insert_many(chunks, ordered=False, session=session)
+            return bool(deleted.deleted_count)
+
+        if await in_transaction(self._client, apply):
+            await self._job_queue.enqueue_pending(Fact.FAN_OUT, chunks[:ENQUEUED_AT_ONCE])
+        if not chunks:  # nobody follows any more
+            await self.finish_post(begun["post_id"], begun["author_id"], begun["version"])
 
     async def lease_chunk(self, chunk_id: ObjectId, now: datetime) -> Chunk | None:
         """Leases a chunk for `CHUNK_LEASE`, in one write; None if it is done.
@@ -66,6 +100,16 @@ class FanOutStore:
         pipeline = [{"$set": {field: {"$cond": [is_free, until, f"${field}"]} for field in fields}}]
         document = await self._chunks.find_one_and_update({"_id": chunk_id}, pipeline)
         return None if document is None else Chunk.from_document(document)
+
+    async def advance_chunk(self, chunk: Chunk, above: ObjectId, now: datetime) -> None:
+        """Ends the lease of a chunk of which the followers up to `above` are done, and enqueues it again.
+
+        Does nothing if it was advanced meanwhile, so it is safe to repeat. If the queue loses it, the relay enqueues it
+        after as long as a lease: while many wait, it need not come any sooner.
+        """
+        change = {"$set": {"above": above, "due_at": now + CHUNK_LEASE, "enqueues": 0}, "$unset": {"leased_until": ""}}
+        await self._chunks.update_one({"_id": chunk.id, "above": chunk.above}, change)
+        await self._job_queue.enqueue([Job(Task.FAN_OUT_CHUNK, Fact.FAN_OUT, str(chunk.id))])
 
     async def finish_chunk(self, chunk: Chunk) -> None:
         """Deletes a chunk that is done; after the last one, marks the post's fan-out done. Safe to repeat.
@@ -83,23 +127,18 @@ class FanOutStore:
         await self._posts.update_one(split, mark_done(Task.FAN_OUT))
         return True
 
-    async def _split(self, post: Document, ends: Sequence[ObjectId], now: datetime) -> None:
+    async def _begin(self, post: Document, now: datetime) -> None:
         version = post["version"]
-        about: Document = {"post_id": post["_id"], "author_id": post["author_id"], "version": version}
-        chunks: list[Document] = [
-            {"_id": clock.new_id(), **about, "above": above, "last": last, **pending_fields([Task.FAN_OUT_CHUNK], now)}
-            for above, last in pairwise([None, *ends])
-        ]
         key = {"_id": post["_id"], "author_id": post["author_id"]}
         query = {**key, "version": version, "outbox": Task.FAN_OUT.value, "split": {"$ne": version}}
+        about = {"post_id": post["_id"], "author_id": post["author_id"], "version": version}
+        begun = {"_id": clock.new_id(), **about, **pending_fields([Task.SPLIT_FAN_OUT], now)}
 
         async def apply(session: Session) -> bool:
             marked = await self._posts.update_one(query, {"$set": {"split": version}}, session=session)
-            if marked.matched_count and chunks:
-                await self._chunks.insert_many(chunks, ordered=False, session=session)
+            if marked.matched_count:
+                await self._chunks.insert_one(begun, session=session)
             return bool(marked.matched_count)
 
         if await in_transaction(self._client, apply):
-            await self._job_queue.enqueue_pending(Fact.FAN_OUT, chunks[:ENQUEUED_AT_ONCE])
-        if not chunks:  # nobody follows any more
-            await self.finish_post(post["_id"], post["author_id"], version)
+            await self._job_queue.enqueue_pending(Fact.FAN_OUT, [begun])

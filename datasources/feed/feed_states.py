@@ -1,4 +1,7 @@
-"""The state of each home feed, live or not, and its floor; `docs/design/feed.md` says why no post is lost."""
+"""The state of each home feed: live, pulled or neither, and its floor.
+
+`docs/design/feed.md` says why no post is lost.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -15,24 +18,31 @@ from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_ids
 from datasources.mongo.upserts import upsert
 from datasources.redis.invalidation import InvalidatingWrites
-from domain.jobs import Fact, Task
+from domain.jobs import Fact, Job, Task
 from domain.records.feeds import FeedRecord
 
 HOLDS_ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything
 VISIT_NOTED_EVERY = timedelta(hours=1)  # visits in between are not written
-REFRESH_EVERY = timedelta(days=1)  # of a live feed
+REFRESH_EVERY = timedelta(days=1)  # of a feed in use
+PUSHED_AGAIN = 0.8  # of a limit; between the two a feed, or an author, keeps the mode
 
 
 class FeedStates:
-    """The collection `feeds`, one document an owner. A feed is a fact; its task is REFRESH_FEED."""
+    """The collection `feeds`, one document an owner. A feed is a fact; its task is REFRESH_FEED.
+
+    Posts are pushed to feeds whose owners follow up to `limit` others and have looked at them within `active`.
+    """
 
     def __init__(
-        self, database: Database, job_queue: JobQueue, first_pages: FirstPagesCache, *, active: timedelta
+        self, database: Database, job_queue: JobQueue, first_pages: FirstPagesCache, *, active: timedelta, limit: int
     ) -> None:
+        self._users: Readable = database["users"]
         self._feeds: Readable = database["feeds"]
+        self._first_pages = first_pages
         self._writes = InvalidatingWrites(database["feeds"], first_pages.invalidate)
         self._job_queue = job_queue
         self.active = active
+        self.limit = limit
 
     async def find(self, owner_id: ObjectId) -> FeedRecord | None:
         """The state of a feed; None if its owner has never looked at it."""
@@ -52,14 +62,18 @@ class FeedStates:
         return await find_ids(self._feeds, live, batch_size=len(owner_ids) + 1, hint=LIVE_FEEDS)
 
     async def note_visit(self, owner_id: ObjectId, now: datetime) -> FeedRecord:
-        """Makes a feed that its owner looks at live, with REFRESH_FEED pending if it was not. Safe to repeat."""
+        """Makes a feed that its owner looks at live, with REFRESH_FEED pending if it was not. Safe to repeat.
+
+        A pulled feed stays as it is.
+        """
         document = await self._feeds.find_one({"_id": owner_id})
         feed = readable(FeedRecord, document)
         if feed is None and document is not None:
             return FeedRecord(id=owner_id)  # an unreadable document stays as it is, and all posts are pulled
-        if feed is not None and feed.live and not feed.is_unseen_since(now - VISIT_NOTED_EVERY):
+        if feed is not None and feed.is_in_use and not feed.is_unseen_since(now - VISIT_NOTED_EVERY):
             return feed
-        values = {"live": True, "seen_at": now, "refresh_at": {"$ifNull": ["$refresh_at", now + REFRESH_EVERY]}}
+        live = {"$or": [{"$eq": ["$live", True]}, {"$ne": ["$pulled", True]}]}
+        values = {"live": live, "seen_at": now, "refresh_at": {"$ifNull": ["$refresh_at", now + REFRESH_EVERY]}}
         pipeline = change(values, [Task.REFRESH_FEED], now, watched="live")
         document = await upsert(self._writes.uncached, {"_id": owner_id}, pipeline)
         await self._job_queue.enqueue_pending(Fact.FEED, [document])
@@ -71,9 +85,36 @@ class FeedStates:
         return await self._feeds.find_one(same, {"_id": 1}) is not None
 
     async def retire(self, feed: FeedRecord) -> FeedRecord | None:
-        """Makes a feed not live, unless its owner has looked at it since it was read; then None."""
-        query = {"_id": feed.id, "version": feed.version, "live": True, "seen_at": feed.seen_at}
-        change = {"$set": {"live": False}, "$unset": {"floor": "", "refresh_at": ""}, "$inc": {"version": 1}}
+        """Makes a feed neither live nor pulled, unless its owner has looked at it since it was read; then None."""
+        query = {"_id": feed.id, "version": feed.version, "seen_at": feed.seen_at}
+        without = {"floor": "", "refresh_at": "", "pulled": ""}
+        return await self._changed(query, {"$set": {"live": False}, "$unset": without, "$inc": {"version": 1}})
+
+    async def is_to_be_pulled(self, feed: FeedRecord) -> bool:
+        """Whether the owner of a feed follows so many, by their counter, that nothing is to be pushed to it."""
+        owner = await self._users.find_one({"_id": feed.id}, {"following_count": 1})
+        count = 0 if owner is None else owner.get("following_count", 0)
+        return bool(count >= self.limit * PUSHED_AGAIN if feed.pulled else count > self.limit)
+
+    async def stop_pushing(self, feed: FeedRecord) -> FeedRecord | None:
+        """Makes a feed pulled and not live; None if it has changed since. Safe to repeat, and to stop half way.
+
+        First it has no floor any more, so that all is pulled; posts are pushed until no first pages of before are
+        cached. Raises outages of Redis then.
+        """
+        query = {"_id": feed.id, "version": feed.version}
+        without_floor = {"$set": {"pulled": True}, "$unset": {"floor": ""}, "$inc": {"version": 1}}
+        begun = await self._changed(query, without_floor)
+        if begun is None:
+            return None
+        await self._first_pages.must_invalidate([feed.id])
+        query = {"_id": feed.id, "version": begun.version}
+        return await self._changed(query, {"$set": {"live": False}, "$inc": {"version": 1}})
+
+    async def push_again(self, feed: FeedRecord) -> FeedRecord | None:
+        """Makes a pulled feed live, and begins its rebuild; None if it has changed since."""
+        query = {"_id": feed.id, "version": feed.version, "pulled": True}
+        change = {"$set": {"live": True}, "$unset": {"floor": "", "pulled": ""}, "$inc": {"version": 1}}
         return await self._changed(query, change)
 
     async def begin_rebuild(self, feed: FeedRecord) -> FeedRecord | None:
@@ -95,8 +136,9 @@ class FeedStates:
         return done.matched_count == 1
 
     async def mark_refreshed(self, feed: FeedRecord, now: datetime) -> None:
-        """Marks REFRESH_FEED done, unless the feed has changed since; a live one is due again in a day."""
-        next_refresh: Document = {"$set": {"refresh_at": {"$cond": ["$live", now + REFRESH_EVERY, "$$REMOVE"]}}}
+        """Marks REFRESH_FEED done, unless the feed has changed since; one in use is due again in a day."""
+        in_use = {"$or": ["$live", {"$ifNull": ["$pulled", False]}]}
+        next_refresh: Document = {"$set": {"refresh_at": {"$cond": [in_use, now + REFRESH_EVERY, "$$REMOVE"]}}}
         query = {"_id": feed.id, "version": feed.version}
         await self._writes.uncached.update_one(query, [next_refresh, *mark_done(Task.REFRESH_FEED)])
 
@@ -107,6 +149,12 @@ class FeedStates:
         if ids:
             pipeline = [add_pending([Task.REFRESH_FEED], now), {"$unset": "refresh_at"}]
             await self._writes.uncached.update_many({"_id": {"$in": ids}, **due}, pipeline)
+
+    async def refresh_now(self, feed: FeedRecord, now: datetime) -> None:
+        """Makes REFRESH_FEED of a stored feed pending. Safe to repeat."""
+        pending = [add_pending([Task.REFRESH_FEED], now)]
+        await self._writes.uncached.update_one({"_id": feed.id}, pending)
+        await self._job_queue.enqueue([Job(Task.REFRESH_FEED, Fact.FEED, str(feed.id))])
 
     async def reset(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
         """Has these feeds rebuilt; until then their posts are pulled. Returns how many there are. Safe to repeat."""

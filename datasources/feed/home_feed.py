@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import heapq
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,11 @@ from datasources.graph.follows import FollowStore
 from datasources.mongo import clock
 from datasources.posts.posts import PostStore
 from datasources.redis.cache_server import CacheDown
+from datasources.redis.cache_servers import MAX_LIFE_SECONDS
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.feeds import FeedRecord
 
+RETRY_SECONDS = 1.0  # between two attempts to invalidate first pages
 _FeedAndPulled = tuple[FeedRecord, list[ObjectId]]  # the feed's state, and the authors whose posts are pulled
 
 
@@ -50,6 +53,18 @@ class HomeFeed:
         """As `page`, for somebody else than the owner: nothing is noted."""
         feed, pulled = await asyncio.gather(self._states.find(owner_id), self._follows.to_pull(owner_id))
         return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
+
+    async def show_latest(self, owner_id: ObjectId) -> None:
+        """Has the first pages read again, so that from now on `page` shows whatever `peek` has shown.
+
+        If they cannot be invalidated, it tries again until all that were cached have expired.
+        """
+        ends = time.monotonic() + MAX_LIFE_SECONDS
+        while time.monotonic() < ends:
+            with contextlib.suppress(CacheDown):
+                await self._first_pages.must_invalidate([owner_id])
+                return
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _note_visit(self, owner_id: ObjectId) -> _FeedAndPulled:
         return await asyncio.gather(self._states.note_visit(owner_id, clock.now()), self._follows.to_pull(owner_id))

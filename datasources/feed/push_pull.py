@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from datasources.accounts.cached_users import UserCache
+from datasources.feed.feed_states import PUSHED_AGAIN
 from datasources.feed.first_pages import FirstPagesCache
 from datasources.graph.follow_writes import FEED_CHANGE
 from datasources.graph.followers import FollowerStore
@@ -22,7 +23,6 @@ from domain.jobs import Fact, Job, Task
 from domain.records.follows import FollowState
 from domain.records.record import Stored
 
-PUSHED_AGAIN = 0.8  # of the limit; between the two an author keeps the mode
 _PAIR = [("follower_id", 1), ("followee_id", 1)]  # or MongoDB may walk all follows of the author
 STEP_TIME = timedelta(seconds=30)  # for one step of a switch; then the outbox relay enqueues it again
 

@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from domain.ids import from_global_id
 from domain.jobs import Job, Task
+from domain.paging import PageRequest
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.emptying import empty, wipe_redis
@@ -31,7 +32,7 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
     edges { node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   }
 }"""
-OTHER_TASKS = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP, Task.COUNT_FOLLOWING}
+OTHER_TASKS = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP}
 # Where a process may die or another action may come in between: a store and its method.
 POINTS = (
     ("feed_entries", "add_posts"),
@@ -40,6 +41,8 @@ POINTS = (
     ("feed_entries", "clear"),
     ("feed_entries", "remove_author"),
     ("feed_states", "begin_rebuild"),
+    ("feed_states", "stop_pushing"),
+    ("feed_states", "push_again"),
     ("feed_states", "raise_floor"),
     ("feed_states", "mark_refreshed"),
     ("feed_states", "find"),
@@ -79,8 +82,9 @@ class FeedStage:
         self.posts: list[PostRecord] = []
         self.drafts: list[PostRecord] = []
 
-    async def begin(self) -> None:
-        """Empties the world and creates the people."""
+    async def begin(self, following_limit: int) -> None:
+        """Empties the world and creates the people. The feeds of who follows more than the limit are pulled."""
+        self.sources.feed_states.limit = following_limit
         self.figures["examples"] += 1
         await empty(self.world)
         self.users = await self.world.users(PEOPLE)
@@ -202,6 +206,11 @@ class FeedStage:
         for owner_id in owner_ids:
             feed = await self.sources.feed_states.find(owner_id)
             assert feed is not None
+            self.figures["pulled" if feed.pulled else "live"] += 1
+            if feed.pulled:
+                assert (feed.live, feed.floor) == (False, None)
+                assert await self.sources.feed_entries.post_ids(owner_id, PageRequest(limit=1)) == []
+                continue
             assert feed.live
             assert feed.floor is not None
             limit = 2 * self.sources.settings.feed_retained_entries

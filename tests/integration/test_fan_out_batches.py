@@ -15,7 +15,14 @@ from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
-from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
+from tests.support.fan_outs import (
+    begin_fan_out,
+    create_followed_author,
+    feeds_with,
+    ids_of,
+    is_fan_out_pending,
+    open_chunk_ids,
+)
 from tests.support.operation_counter import OperationCounter
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, fan_out_chunk
@@ -91,7 +98,7 @@ async def test_a_follower_count_that_is_too_high_delays_nothing(counted: World, 
     miscounted = {"$set": {"follower_count": 3 * CHUNK}}
     await counted.sources.database["users"].update_one({"_id": author.id}, miscounted)
     post = await counted.post(author)
-    await fan_out(counted.tools, str(post.id))
+    await begin_fan_out(counted, post.id)
     for chunk_id in await open_chunk_ids(counted, post.id):
         await fan_out_chunk(counted.tools, chunk_id)
     assert await feeds_with(counted, post.id) == ids_of(fans)

@@ -6,6 +6,7 @@ import itertools
 import pytest
 from bson import ObjectId
 
+from datasources.feed import fan_outs
 from datasources.feed.fan_outs import CHUNK_LEASE
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
@@ -13,7 +14,14 @@ from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
-from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
+from tests.support.fan_outs import (
+    begin_fan_out,
+    create_followed_author,
+    feeds_with,
+    ids_of,
+    is_fan_out_pending,
+    open_chunk_ids,
+)
 from tests.support.feeds import walk_feed
 from tests.support.interruptions import interruption
 from workers.handlers import fan_out as fan_out_module
@@ -31,7 +39,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 async def split(world: World, author: UserRecord) -> PostRecord:
     """A new post whose fan-out is split, and no chunk done."""
     post = await world.post(author)
-    await fan_out(world.tools, str(post.id))
+    await begin_fan_out(world, post.id)
     return post
 
 
@@ -60,6 +68,42 @@ async def test_chunks_hold_every_follower_once(world: World, count: int) -> None
     assert sorted(itertools.chain(*held)) == sorted(ids_of(fans))
 
 
+async def test_a_chunk_of_a_very_large_author_is_done_in_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 2)
+    author, fans = await create_followed_author(world, 10)
+    post = await split(world, author)
+    first, second = await open_chunk_ids(world, post.id)  # of six followers, and of four
+    for number, key in enumerate((first, second, first, second, first), 1):
+        await fan_out_chunk(world.tools, key)
+        assert len(await feeds_with(world, post.id)) == CHUNK * number
+        assert await is_fan_out_pending(world, post.id) is (number < 5)
+    assert await feeds_with(world, post.id) == ids_of(fans)
+    assert await open_chunk_ids(world, post.id) == []
+
+
+async def test_a_chunk_is_not_taken_back_by_a_worker_that_has_lost_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
+    author, fans = await create_followed_author(world, 7)
+    post = await split(world, author)
+    (key,) = await open_chunk_ids(world, post.id)
+
+    async def others_go_on() -> None:
+        ended = {"$set": {"leased_until": now() - CHUNK_LEASE}}
+        await world.sources.database["fan_outs"].update_one({"_id": ObjectId(key)}, ended)
+        for _ in range(2):
+            await fan_out_chunk(world.tools, key)
+
+    with interruption(world.sources.fan_outs, "advance_chunk", others_go_on):
+        await fan_out_chunk(world.tools, key)
+    assert len(await feeds_with(world, post.id)) == 2 * CHUNK
+    for _ in range(2):
+        await fan_out_chunk(world.tools, key)
+    assert await feeds_with(world, post.id) == ids_of(fans)
+    assert not await is_fan_out_pending(world, post.id)
+
+
 async def test_a_fan_out_is_pending_until_its_last_chunk_is_done(world: World) -> None:
     author, fans = await create_followed_author(world, 5)
     post = await split(world, author)
@@ -84,7 +128,7 @@ async def test_a_fan_out_enqueued_again_does_not_run_twice_at_once(world: World)
 async def test_concurrent_jobs_split_a_post_once(world: World) -> None:
     author, fans = await create_followed_author(world, 5)
     post = await world.post(author)
-    await asyncio.gather(*(fan_out(world.tools, str(post.id)) for _ in range(4)), return_exceptions=True)
+    await asyncio.gather(*(begin_fan_out(world, post.id) for _ in range(4)), return_exceptions=True)
     assert len(await open_chunk_ids(world, post.id)) == 3
     await world.drain()
     assert await feeds_with(world, post.id) == ids_of(fans)
@@ -120,7 +164,7 @@ async def test_every_feed_is_right_in_the_end_whatever_write_a_worker_dies_befor
         if deleted:
             await world.drain()
             await delete(world, post)
-        died = await dies_before_write(lambda post=post: fan_out(world.tools, str(post.id)), before)  # type: ignore[misc]
+        died = await dies_before_write(lambda post=post: begin_fan_out(world, post.id), before)  # type: ignore[misc]
         for chunk in await open_chunk_ids(world, post.id):
             died |= await dies_before_write(lambda chunk=chunk: fan_out_chunk(world.tools, chunk), before)  # type: ignore[misc]
         taken = {"$set": {"leased_until": now() - CHUNK_LEASE}}
@@ -155,7 +199,7 @@ async def test_entries_of_a_post_deleted_meanwhile_are_removed_again(
         post = await world.post(author)
         key = str(post.id)
         if work is fan_out_chunk:
-            await fan_out(world.tools, key)
+            await begin_fan_out(world, post.id)
             key = (await open_chunk_ids(world, post.id))[0]
         else:
             monkeypatch.setattr(fan_out_module, "CHUNK", 9)

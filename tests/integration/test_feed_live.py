@@ -12,8 +12,10 @@ from bson import ObjectId
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from datasources.concurrency.background_writes import BackgroundWrites
-from datasources.feed import live_listeners
+from datasources.feed import home_feed, live_listeners
 from datasources.feed.live_listeners import FeedListeners, feed_topic
+from datasources.redis.cache_server import CacheDown
+from domain.ids import to_global_id
 from domain.limits import NEW_POSTS_COUNTED_MAX
 from domain.records.users import UserRecord
 from resolvers import feed_live
@@ -22,6 +24,7 @@ from schema.context import Context
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now, session_of
 from tests.support.waiting import eventually
+from workers.handlers.fan_out import fan_out
 
 LIVE = "subscription { feedUpdated { newPostCount } }"
 LATEST = "{ feed(first: 5) { edges { node { id } } } }"
@@ -180,6 +183,93 @@ async def test_own_deleted_and_muted_posts_are_not_counted(world: World) -> None
         await world.post(author)
         await world.drain()
         assert await next_count() == 1
+
+
+@pytest.mark.usefixtures("_polling_often")
+async def test_who_is_told_of_a_post_can_read_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry is written, and the first pages without it are still cached, when the listener looks by itself."""
+    reader, author = await reader_and_author(world)
+    await read(world, reader)
+    monkeypatch.setattr(world.sources.feed_entries, "_first_pages", waiting := WaitingCache())
+    async with listening(world, reader) as next_count:
+        post = await world.post(author)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fan_out(world.tools, str(post.id)))
+            assert await next_count() == 1
+            result = await world.execute(LATEST, reader)
+            assert result.data is not None
+            assert [edge["node"]["id"] for edge in result.data["feed"]["edges"]] == [to_global_id("Post", post.id)]
+            waiting.is_over.set()
+
+
+class WaitingCache:
+    """First pages that a fan-out is about to invalidate."""
+
+    def __init__(self) -> None:
+        self.is_over = asyncio.Event()
+
+    async def must_invalidate(self, _owner_ids: object) -> None:
+        await self.is_over.wait()
+
+
+@pytest.mark.usefixtures("_polling_often")
+async def test_nobody_is_told_while_cached_pages_cannot_be_invalidated(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, author = await reader_and_author(world)
+    monkeypatch.setattr(home_feed, "RETRY_SECONDS", 0.01)
+    must_invalidate, tries = world.sources.caches.first_pages.must_invalidate, asyncio.Semaphore(0)
+    is_down = True
+
+    async def try_to(owner_ids: Any) -> None:
+        tries.release()
+        if is_down:
+            raise CacheDown
+        await must_invalidate(owner_ids)
+
+    await world.post(author)
+    await world.drain()
+    monkeypatch.setattr(world.sources.caches.first_pages, "must_invalidate", try_to)
+    await world.sources.feed_listeners.set_read(reader.id, ObjectId("0" * 24))
+    async with listening(world, reader) as next_count:
+        told = asyncio.create_task(next_count())
+        for _ in range(3):
+            await asyncio.wait_for(tries.acquire(), 20)
+        assert not told.done()
+        is_down = False
+        assert await told == 1
+
+
+@pytest.mark.usefixtures("_polling_often")
+async def test_they_are_told_once_all_cached_pages_have_expired(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, author = await reader_and_author(world)
+    monkeypatch.setattr(home_feed, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(home_feed, "MAX_LIFE_SECONDS", 0.1)
+
+    async def never(_owner_ids: object) -> None:
+        raise CacheDown
+
+    await world.post(author)
+    await world.drain()
+    monkeypatch.setattr(world.sources.caches.first_pages, "must_invalidate", never)
+    await world.sources.feed_listeners.set_read(reader.id, ObjectId("0" * 24))
+    async with listening(world, reader) as next_count:
+        assert await next_count() == 1
+
+
+@pytest.mark.usefixtures("_polling_often")
+async def test_a_reader_whose_feed_is_pulled_is_told_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, author = await reader_and_author(world)
+    monkeypatch.setattr(world.sources.feed_states, "limit", 0)
+    feed = await world.sources.feed_states.find(reader.id)
+    assert feed is not None
+    assert await world.sources.feed_states.stop_pushing(feed) is not None
+    await read(world, reader)
+    async with listening(world, reader) as next_count:
+        await world.post(author)
+        assert await next_count() == 1
+        await read(world, reader)
+        assert await next_count() == 0
 
 
 @pytest.mark.usefixtures("_polling_often")

@@ -42,7 +42,6 @@ class Feeds(AsyncMachine):
     def __init__(self, runner: asyncio.Runner, world: World, figures: Counter[str]) -> None:
         super().__init__(runner)
         self.stage = FeedStage(world, figures)
-        self.run(self.stage.begin())
         self._steps = 0
 
     def step(self, work: Coroutine[Any, Any, object]) -> None:
@@ -56,8 +55,13 @@ class Feeds(AsyncMachine):
         if not self.has_failed:
             self.run(self.stage.finish())
 
-    @initialize(follows=st.sets(pairs, min_size=2), authors=st.lists(people, min_size=4, max_size=8))
-    def begin(self, follows: set[Pair], authors: list[int]) -> None:
+    @initialize(
+        limit=st.integers(1, PEOPLE - 1),
+        follows=st.sets(pairs, min_size=2),
+        authors=st.lists(people, min_size=4, max_size=8),
+    )
+    def begin(self, limit: int, follows: set[Pair], authors: list[int]) -> None:
+        self.run(self.stage.begin(limit))
         for pair in sorted(follows):
             self.run(self.stage.follow(*pair, follows=True))
         for author in authors:

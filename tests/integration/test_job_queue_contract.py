@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from bson import ObjectId
 from structlog.testing import capture_logs
 
+import datasources.feed.fan_outs
+import workers.handlers.fan_out
 from config import Settings
 from datasources.concurrency.tasks import cancel_tasks
 from datasources.jobs import redis_queue, sns_queue
@@ -25,6 +28,7 @@ from datasources.sources import open_sources
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import empty, lose_jobs
 from tests.support.factories import World, now, opened, own_database
+from tests.support.fan_outs import begin_fan_out, create_followed_author, open_chunk_ids
 from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
 from tests.support.workers import failures, is_empty, running_worker
@@ -35,6 +39,7 @@ from workers.runtime.outbox_relay import relay_due
 pytestmark = pytest.mark.usefixtures("patient_queue")
 
 LIKES, FAN_OUT = (Task.COUNT, Fact.POST_LIKE), (Task.FAN_OUT, Fact.POST)
+CHUNK = (Task.FAN_OUT_CHUNK, Fact.FAN_OUT)
 LEASE = 1.0  # the shortest of SQS
 HOUR = 3600.0
 
@@ -307,3 +312,68 @@ async def test_an_unreachable_queue_delays_one_enqueue_and_not_the_next_ones(own
             with pytest.raises(Exception) as raised:
                 await call
             assert is_outage(raised.value), raised.value
+
+
+async def test_posts_to_few_followers_do_not_wait_for_chunks_of_posts_to_many(own: World) -> None:
+    """No chunk is ever done, and there are more of them than a worker reads."""
+    chunks, posts = [Job(*CHUNK, str(ObjectId())) for _ in range(60)], [Job(*FAN_OUT, str(ObjectId()))]
+    fanned_out, is_over = asyncio.Event(), asyncio.Event()
+
+    async def stand_still(_tools: Tools, *_keys: str) -> None:
+        await is_over.wait()
+
+    async def note(_tools: Tools, *_keys: str) -> None:
+        fanned_out.set()
+
+    handlers = {
+        CHUNK: handler_of(stand_still, concurrency=HANDLERS[CHUNK].spec.concurrency),
+        FAN_OUT: handler_of(note, batch=HANDLERS[FAN_OUT].spec.batch),
+    }
+    async with running_worker(own, "feed", handlers), running_worker(own, "large_fan_outs", handlers):
+        await own.sources.job_queue.enqueue(chunks)
+        await own.sources.job_queue.enqueue(posts)
+        await asyncio.wait_for(fanned_out.wait(), 20)
+        is_over.set()
+
+
+async def test_chunks_that_an_older_version_enqueued_for_the_feed_worker_are_done(own: World) -> None:
+    job, done = Job(*CHUNK, str(ObjectId())), asyncio.Event()
+    fields = {name.encode(): value.encode() for name, value in msgspec.to_builtins(job).items()}
+
+    async def note(_tools: Tools, *_keys: str) -> None:
+        done.set()
+
+    async with running_worker(own, "feed", {**HANDLERS, CHUNK: handler_of(note)}):
+        await own.sources.job_queue.put_back("feed", fields)
+        await asyncio.wait_for(done.wait(), 20)
+        await eventually(lambda: is_empty(own, "feed"))
+
+
+async def test_a_post_to_some_thousands_does_not_wait_until_one_to_millions_is_done(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunks of the larger post come first. A step of each is done, and then it waits behind the others."""
+    monkeypatch.setattr(workers.handlers.fan_out, "CHUNK", 1)
+    monkeypatch.setattr(datasources.feed.fan_outs, "MAX_CHUNKS", 2)
+    large, small = await create_followed_author(own, 12), await create_followed_author(own, 2)
+    order: list[ObjectId] = []
+    chunks: dict[str, ObjectId] = {}
+    for author, _ in (large, small):
+        post = await own.post(author)
+        await begin_fan_out(own, post.id)
+        chunks |= dict.fromkeys(await open_chunk_ids(own, post.id), author.id)
+
+    async def noted(tools: Tools, key: str) -> None:
+        order.append(chunks[key])
+        await HANDLERS[CHUNK].run(tools, key)
+
+    handlers = {CHUNK: handler_of(noted, concurrency=1)}
+    async with running_worker(own, "large_fan_outs", handlers):
+        await eventually(lambda: is_all_fanned_out(own))
+    assert (order.count(large[0].id), order.count(small[0].id)) == (12, 2)
+    last = max(number for number, author_id in enumerate(order) if author_id == small[0].id)
+    assert last < 12, "the smaller post was done last"
+
+
+async def is_all_fanned_out(world: World) -> bool:
+    return await world.sources.database["fan_outs"].count_documents({}) == 0

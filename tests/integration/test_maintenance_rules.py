@@ -14,6 +14,7 @@ from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
 from workers.maintenance.checks.claims import ORPHAN, UNCLAIMED
 from workers.maintenance.checks.feed_entries import MISSING
+from workers.maintenance.checks.feed_modes import WRONG as FEED_MODE
 from workers.maintenance.checks.followers import LISTED, UNLISTED
 from workers.maintenance.checks.indexes import INDEX
 from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
@@ -162,6 +163,14 @@ async def feed_without_the_post(world: World, _scene: Scene) -> None:
     await world.sources.database["feed_entries"].delete_many({})
 
 
+def feed_that_is_pulled_and(**more: Any) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        change = {"$set": {"pulled": True, **more}, "$unset": {"floor": "", "refresh_at": ""}}
+        await world.sources.database["feeds"].update_one({"_id": scene.bob.id}, change)
+
+    return run
+
+
 def lost_notification(kind: str) -> Break:
     async def run(world: World, _scene: Scene) -> None:
         await world.sources.database["notifications"].delete_many({"kind": kind})
@@ -209,6 +218,7 @@ BREAKS: dict[str, Break] = {
     "upload.slots": upload(**FAILED),
     "session.user_id": session_of_nobody,
     MISSING: feed_without_the_post,
+    FEED_MODE: feed_that_is_pulled_and(live=True),
     f"{UNNOTIFIED}.POST_LIKED": lost_notification("POST_LIKED"),
     f"{UNNOTIFIED}.COMMENT_LIKED": lost_notification("COMMENT_LIKED"),
     f"{UNNOTIFIED}.posts": lost_notification("POST_READY"),

@@ -15,12 +15,12 @@ from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
+from tests.support.fan_outs import begin_fan_out
 from tests.support.feeds import walk_feed
 from tests.support.interruptions import interruption
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers import switch_push_pull as switch_module
 from workers.handlers.backfill_feed import backfill
-from workers.handlers.fan_out import fan_out
 from workers.handlers.refresh_feed import refresh_feed
 from workers.handlers.switch_push_pull import switch_push_pull
 from workers.runtime.drain import pending_jobs
@@ -61,7 +61,7 @@ class Cast:
     async def post(self) -> PostRecord:
         """Creates a post and fans it out. No other job runs."""
         post = await self.world.post(self.author, caption=f"{len(self.captions)}")
-        await fan_out(self.world.tools, str(post.id))
+        await begin_fan_out(self.world, post.id)
         for chunk in await self.world.sources.database["fan_outs"].find({"post_id": post.id}).to_list():
             await fan_out_module.fan_out_chunk(self.world.tools, str(chunk["_id"]))
         self.captions.insert(0, post.caption)

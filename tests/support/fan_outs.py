@@ -7,6 +7,7 @@ from bson import ObjectId
 from domain.jobs import Task
 from domain.records.users import UserRecord
 from tests.support.factories import World
+from workers.handlers.fan_out import fan_out, split_fan_out
 
 
 async def create_followed_author(world: World, count: int) -> tuple[UserRecord, list[UserRecord]]:
@@ -22,6 +23,13 @@ async def feeds_with(world: World, post_id: ObjectId) -> set[ObjectId]:
     """The owners of the feeds that hold a post."""
     entries = await world.sources.database["feed_entries"].find({"_id.p": post_id}).to_list()
     return {entry["_id"]["o"] for entry in entries}
+
+
+async def begin_fan_out(world: World, post_id: ObjectId) -> None:
+    """Fans a post out, or splits the fan-out if it is a long one, as the two workers do."""
+    await fan_out(world.tools, str(post_id))
+    for row in await world.sources.database["fan_outs"].find({"post_id": post_id, "outbox": "split_fan_out"}).to_list():
+        await split_fan_out(world.tools, str(row["_id"]))
 
 
 async def open_chunk_ids(world: World, post_id: ObjectId) -> list[str]:

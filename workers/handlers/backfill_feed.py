@@ -63,7 +63,8 @@ async def _add_posts(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> N
     """Adds an author's posts above the feed's floor. The floor rises if they are more than a feed retains.
 
     A feed that is not live needs nothing: its rebuild, which comes later, sees the follow. Raises RetryLater while the
-    feed is rebuilt, because the rebuild may have read the follows before.
+    feed is rebuilt, because the rebuild may have read the follows before. Has a feed refreshed soon whose owner follows
+    too many by now.
     """
     sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
     feed = await sources.feed_states.find(owner_id)
@@ -71,6 +72,8 @@ async def _add_posts(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> N
         return
     if feed.floor is None:
         raise RetryLater("the feed is being rebuilt")
+    if await sources.feed_states.is_to_be_pulled(feed):
+        await sources.feed_states.refresh_now(feed, clock.now())
     posts = await sources.posts.shown_by_authors([author_id], PageRequest(limit=retained, before=feed.floor))
     if len(posts) > retained and not await sources.feed_states.raise_floor(feed, posts[retained]["_id"]):
         raise RetryLater("the feed has changed")

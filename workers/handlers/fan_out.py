@@ -13,14 +13,15 @@ from datasources.posts.posts import is_shown
 from domain.jobs import Task
 from workers.runtime.handler import RetryLater, Tools
 
-CHUNK = 2_000  # followers written at once
+CHUNK = 2_000  # followers written by one call
 
 
 async def fan_out(tools: Tools, *keys: str) -> None:
     """Puts READY posts into their authors' followers' feeds, and takes deleted ones out.
 
-    The fan-out to more than a chunk of followers is split into chunks, and stays pending until the last one is done.
-    Safe to run twice: entries are keyed by owner and post, and a post is split once for each of its versions. It stays
+    The fan-out to more than a chunk of followers is left to a worker of its own, which splits it into chunks, and stays
+    pending until the last one is done. Safe to run twice: entries are keyed by owner and post, and a post is split once
+    for each of its versions. It stays
     pending for a post that changes meanwhile, and as long as its author's own feed may lack it. Posts of authors whose
     posts are pulled are not pushed; the post of one who has just crossed the limit still is, and makes the author
     switch.
@@ -58,7 +59,7 @@ async def _write_or_split(tools: Tools, posts: Sequence[Document], followers: Ma
     """Fans out posts whose authors together have a chunk of followers; if they have more, each author's alone."""
     sources = tools.sources
     if followers.get(posts[0]["author_id"], 0) > CHUNK:  # such an author is alone in a group
-        await sources.fan_outs.split(posts, CHUNK, clock.now())
+        await sources.fan_outs.begin(posts, clock.now())
         return
     owner_ids = await sources.followers.of_authors({post["author_id"] for post in posts}, CHUNK + 1)
     if sum(map(len, owner_ids.values())) <= CHUNK:
@@ -68,14 +69,20 @@ async def _write_or_split(tools: Tools, posts: Sequence[Document], followers: Ma
         for author_id in owner_ids:
             await _write_or_split(tools, [post for post in posts if post["author_id"] == author_id], followers)
     else:
-        await sources.fan_outs.split(posts, CHUNK, clock.now())
+        await sources.fan_outs.begin(posts, clock.now())
+
+
+async def split_fan_out(tools: Tools, key: str) -> None:
+    """Splits the fan-out of a post into chunks. Safe to run twice: only one call replaces it by them."""
+    await tools.sources.fan_outs.split(ObjectId(key), CHUNK, clock.now())
 
 
 async def fan_out_chunk(tools: Tools, key: str) -> None:
-    """Puts a post into the feeds of one chunk of its author's followers, or takes it out of them.
+    """Puts a post into the feeds of up to `CHUNK` followers of a chunk, or takes it out of them.
 
-    Safe to run twice, and beside a chunk of an earlier or later version of the post: it writes what the post says by
-    now, whatever it was split for, and checks that afterwards.
+    If the chunk has more, it is enqueued again behind what waits, so that posts of other authors have their turn. Safe
+    to run twice, and beside a chunk of an earlier or later version of the post: it writes what the post says by now,
+    whatever it was split for, and checks that afterwards.
     """
     sources, now = tools.sources, clock.now()
     chunk = await sources.fan_outs.lease_chunk(ObjectId(key), now)
@@ -83,9 +90,14 @@ async def fan_out_chunk(tools: Tools, key: str) -> None:
         return
     if chunk.leased_until is not None and chunk.leased_until > now:
         raise RetryLater  # another worker has it; if that worker is dead, the outbox relay enqueues it again
-    owner_ids = await sources.followers.of_author(chunk.author_id, above=chunk.above, upto=chunk.last)
+    limits = {"above": chunk.above, "upto": chunk.last}
+    owner_ids = await sources.followers.of_author(chunk.author_id, **limits, limit=CHUNK + 1)
+    has_more, owner_ids = len(owner_ids) > CHUNK, owner_ids[:CHUNK]
     await _write_entries(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
-    await sources.fan_outs.finish_chunk(chunk)
+    if has_more:
+        await sources.fan_outs.advance_chunk(chunk, owner_ids[-1], clock.now())
+    else:
+        await sources.fan_outs.finish_chunk(chunk)
 
 
 async def _write_entries(

@@ -1,4 +1,9 @@
-"""Home feeds are rebuilt for who comes (back), trimmed when they are long, and given up for who stays away."""
+"""Home feeds are rebuilt for who comes (back), trimmed when they are long, and given up for who stays away.
+
+For who follows too many, nothing is kept: their feed is pulled.
+"""
+
+from datetime import datetime
 
 from bson import ObjectId
 
@@ -10,19 +15,33 @@ from workers.runtime.handler import Tools
 
 
 async def refresh_feed(tools: Tools, key: str) -> None:
-    """Empties the feed of an owner who stays away; else makes it complete above a floor, and not too long.
+    """Empties the feed of an owner who stays away or follows too many; else makes it complete above a floor.
 
-    Safe to run twice and beside fan-outs, backfills and unfollows: a rebuild invalidates an earlier one, and entries
-    are deleted only while the feed is as it was read. If the feed changes meanwhile, the task stays pending.
+    A complete feed that is too long is trimmed. Safe to run twice and beside fan-outs, backfills and unfollows: a
+    rebuild invalidates an earlier one, and entries are deleted only while the feed is as it was read. If the feed
+    changes meanwhile, the task stays pending.
     """
     sources, now = tools.sources, clock.now()
     feed = await sources.feed_states.pending(ObjectId(key))
-    if feed is not None and feed.live and feed.is_unseen_since(now - sources.feed_states.active):
-        feed = await sources.feed_states.retire(feed)
-    elif feed is not None and feed.live and feed.floor is None:
-        feed = await sources.feed_states.begin_rebuild(feed)
+    if feed is not None and feed.is_in_use:
+        feed = await _choose_mode(tools, feed, now)
     if feed is not None and await _bring_in_line(tools, feed):
         await sources.feed_states.mark_refreshed(feed, now)
+
+
+async def _choose_mode(tools: Tools, feed: FeedRecord, now: datetime) -> FeedRecord | None:
+    """The feed in the mode in which its owner is to have it, without a floor if it is to be rebuilt.
+
+    None if the feed has changed meanwhile.
+    """
+    states = tools.sources.feed_states
+    if feed.is_unseen_since(now - states.active):
+        return await states.retire(feed)
+    if await states.is_to_be_pulled(feed):
+        return await states.stop_pushing(feed) if feed.live else feed
+    if feed.pulled:
+        return await states.push_again(feed)
+    return await states.begin_rebuild(feed) if feed.floor is None else feed
 
 
 async def _bring_in_line(tools: Tools, feed: FeedRecord) -> bool:

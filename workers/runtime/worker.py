@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 MAX_READ = 500
 MAX_WAITING = 1_000  # no more is read while so many different jobs wait
-# A worker that read all chunks of a long fan-out would keep them from other workers.
-MAX_WAITING_OF = {"feed": JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].concurrency}
+# A worker that read all posts of a burst, or all chunks of a long fan-out, would keep them from other workers.
+MAX_WAITING_OF = {"feed": JOBS[Task.FAN_OUT, Fact.POST].batch, "large_fan_outs": 2}
 SLOW_CONCURRENCY = 2  # calls in the slow lane: one upload is rendered, and the next is read
 OUTAGE_PAUSE = 1.0
 LAPSED_LEASES = 10  # for so long after a silence it takes back what others may have counted

@@ -9,6 +9,7 @@ from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
 from workers.maintenance.checks.comments import COMMENTS
 from workers.maintenance.checks.counters import COUNTER_CHECKS
 from workers.maintenance.checks.feed_entries import MISSING_ENTRIES, WRONG_ENTRIES
+from workers.maintenance.checks.feed_modes import FEED_MODES
 from workers.maintenance.checks.feed_pages import FEED_PAGES
 from workers.maintenance.checks.files import FILES
 from workers.maintenance.checks.followers import LISTED_FOLLOWERS, UNLISTED_FOLLOWERS
@@ -46,6 +47,7 @@ CHECKS: Sequence[Check] = (
     UPLOADS,
     SESSIONS,
     *UNREADABLE,
+    FEED_MODES,
     MISSING_ENTRIES,
     FEED_PAGES,
     INTERESTS,

@@ -1,0 +1,132 @@
+"""Posts to few followers beside a post to very many: with and without a lane for the chunks of the large one."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from benchmarks.lib.fan_out_world import (
+    ONE_QUEUE,
+    PATIENCE,
+    POLL,
+    WORKERS,
+    author_with_followers,
+    pending_among,
+    publish,
+    worker_processes,
+)
+from benchmarks.lib.report import Table, median, percentile
+from datasources.sources import Sources
+from domain.jobs import Fact
+
+ORDINARY, AUTHORS = 200, 20  # followers, each other's
+EVERY = 0.04  # seconds between two ordinary posts, in the mean
+ALONE_SECONDS = 6.0
+
+
+class Way(NamedTuple):
+    """Processes of workers, and what they run."""
+
+    processes: Sequence[Sequence[str]]
+    module: str = WORKERS
+
+
+WAYS: Mapping[str, Way] = {
+    "one queue, two processes": Way([["feed"], ["feed"]], ONE_QUEUE),
+    "a lane, in a process of its own": Way([["feed"], ["large_fan_outs"]]),
+    "a lane, both in one process": Way([["feed", "large_fan_outs"]]),
+}
+
+
+class Round(NamedTuple):
+    """Seconds until the last follower has a post: ordinary ones alone and beside a large one, and the large one."""
+
+    alone: list[float]
+    beside: list[float]
+    large: float
+
+
+class Stage:
+    """The authors, and the posts that are on their way."""
+
+    def __init__(self, sources: Sources, large: ObjectId, ordinary: Sequence[ObjectId]) -> None:
+        self._sources = sources
+        self._large, self._ordinary = large, ordinary
+        self._chance = Random(1)
+        self._begun: dict[ObjectId, float] = {}
+
+    async def run(self) -> Round:
+        """Ordinary posts for a while, and then as long as a large one takes."""
+        alone, beside, large = dict[ObjectId, float](), dict[ObjectId, float](), dict[ObjectId, float]()
+        ends = time.perf_counter() + ALONE_SECONDS
+        await self._while_posting(lambda: time.perf_counter() < ends, alone)
+        row = (await publish(self._sources, self._large))[0]
+        posted = asyncio.create_task(self._time([row], large))
+        await self._while_posting(lambda: not posted.done(), beside)
+        await posted
+        return Round([*alone.values()], [*beside.values()], next(iter(large.values())))
+
+    async def _while_posting(self, goes_on: Any, seconds: dict[ObjectId, float]) -> None:
+        async with asyncio.TaskGroup() as group:
+            while goes_on():
+                rows = await publish(self._sources, self._chance.choice(self._ordinary))
+                group.create_task(self._time(rows, seconds))
+                await asyncio.sleep(self._chance.expovariate(1 / EVERY))
+
+    async def _time(self, rows: Sequence[dict[str, Any]], seconds: dict[ObjectId, float]) -> None:
+        """Enqueues posts and notes when the last follower has each."""
+        left, began = {row["_id"] for row in rows}, time.perf_counter()
+        await self._sources.job_queue.enqueue_pending(Fact.POST, rows)
+        while left and time.perf_counter() < began + PATIENCE:
+            await asyncio.sleep(POLL)
+            done = left - await pending_among(self._sources, [*left])
+            seconds.update(dict.fromkeys(done, time.perf_counter() - began))
+            left -= done
+        if left:
+            raise TimeoutError("a fan-out is not done")
+
+
+async def measure_large_fan_outs(sources: Sources, followers: int, repeat: int) -> Table:
+    """Rounds of all ways in turn."""
+    large, _ = await author_with_followers(sources, followers)
+    ordinary = [(await author_with_followers(sources, ORDINARY))[0] for _ in range(AUTHORS)]
+    stage = Stage(sources, large, ordinary)
+    rounds: dict[str, list[Round]] = {name: [] for name in WAYS}
+    for _ in range(repeat):
+        for name, way in WAYS.items():
+            async with worker_processes(sources, *way.processes, module=way.module):
+                rounds[name].append(await stage.run())
+    table = Table(
+        f"Posts to {ORDINARY} followers beside one to {followers:,}: ms until the last follower has it",
+        [
+            "workers",
+            "alone, p50",
+            "alone, p99",
+            "beside it, p50",
+            "beside it, p99",
+            "p99, ratio",
+            "the large post, s, p50",
+            "p99",
+        ],
+    )
+    table.rows += [_row(name, of) for name, of in rounds.items()]
+    return table
+
+
+def _row(name: str, rounds: Sequence[Round]) -> list[str]:
+    large = [each.large for each in rounds]
+
+    def of_rounds(percent: float, which: str) -> float:
+        return median([percentile(getattr(each, which), percent) for each in rounds]) * 1000
+
+    ratio = median([percentile(each.beside, 99) / percentile(each.alone, 99) for each in rounds])
+    return [
+        name,
+        *(f"{of_rounds(percent, which):,.1f}" for which in ("alone", "beside") for percent in (50, 99)),
+        f"{ratio:.2f} x",
+        f"{percentile(large, 50):.1f}",
+        f"{percentile(large, 99):.1f}",
+    ]
