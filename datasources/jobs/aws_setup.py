@@ -30,7 +30,9 @@ async def prepare_queues(settings: Settings) -> None:
         dead = await setup.ensure_queue(SET_ASIDE, {"MessageRetentionPeriod": str(DEAD_KEPT_SECONDS)})
         topic = await setup.ensure_topic()
         subscribed = await setup.subscriptions(topic)
-        await asyncio.gather(*(setup.ensure_worker(worker, topic, dead, subscribed) for worker in WORKERS))
+        queues = await asyncio.gather(*(setup.ensure_worker_queue(worker, topic, dead) for worker in WORKERS))
+        for worker, queue in zip(WORKERS, queues, strict=True):  # SNS limits their rate; moto fails at several at once
+            await setup.ensure_subscription(topic, worker, queue, subscribed.get(queue))
 
 
 async def prepare_upload_events(settings: Settings) -> str:
@@ -102,17 +104,20 @@ class _Setup:
             if not token:
                 return found
 
-    async def ensure_worker(self, worker: str, topic: str, dead: str, subscribed: dict[str, str]) -> None:
-        """Makes a worker's queue, which the topic may fill, and its subscription to the jobs of this worker."""
+    async def ensure_worker_queue(self, worker: str, topic: str, dead: str) -> str:
+        """Makes a worker's queue, which the topic may fill, unless it exists; returns its ARN."""
         rules = {
             "VisibilityTimeout": str(int(MESSAGE_LEASE)),
             "MessageRetentionPeriod": str(KEPT_SECONDS),
             "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": MAX_RECEIVES}),
         }
-        queue = await self.ensure_queue(worker, rules, allowed=("sns.amazonaws.com", topic))
+        return await self.ensure_queue(worker, rules, allowed=("sns.amazonaws.com", topic))
+
+    async def ensure_subscription(self, topic: str, worker: str, queue: str, subscription: str | None) -> None:
+        """Subscribes a queue to the jobs of a worker, or sets the rules of the subscription that it has."""
         filtered = {"RawMessageDelivery": "true", "FilterPolicy": json.dumps({WORKER: [worker]})}
         async with limited(self._seconds):
-            if (subscription := subscribed.get(queue)) is None:
+            if subscription is None:
                 await self._sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=filtered)
                 return
             for name, value in filtered.items():

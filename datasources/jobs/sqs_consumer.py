@@ -131,7 +131,7 @@ class SqsConsumer:
             await self._acknowledged.submit(message_ids)
 
     async def _acknowledge(self, calls: Sequence[Sequence[bytes]]) -> list[None]:
-        message_ids = list(chain.from_iterable(calls))
+        message_ids = list(dict.fromkeys(chain.from_iterable(calls)))  # a message may come twice and be done twice
         await self._unmark(message_ids)
         await run_all(CALLS_AT_ONCE, self._delete, in_batches(message_ids))
         return [None] * len(calls)

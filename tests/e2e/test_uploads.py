@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from domain.image_formats import SourceFormat
 from tests.e2e.conftest import Register
 from tests.support.client import Api, Person, small_jpeg
 from tests.support.pictures import moving, saved
+from tests.support.waiting import eventually
 
 LIMITS = "{ uploadLimits { maxBytes formats maxImagesPerPost imagesPerDay imagesPerMonth } }"
 QUOTA = "{ viewer { uploadQuota { usedToday remainingToday usedThisMonth remainingThisMonth } } }"
@@ -155,8 +157,13 @@ async def test_a_text_that_calls_itself_an_image_fails_its_post_and_gives_the_qu
     assert post["images"] == []
     assert await remaining(ana) == before
     assert (await people[0].get("query ($id: ID!) { post(id: $id) { status } }", id=post_id))["post"] is None
-    kinds = await ana.get("{ notifications(kinds: [POST_FAILED]) { edges { node { kind } } } }")
-    assert len(kinds["notifications"]["edges"]) == 1
+
+    async def notified() -> Any:
+        return (await ana.get("{ notifications(kinds: [POST_FAILED]) { edges { node { kind } } } }"))["notifications"][
+            "edges"
+        ]
+
+    assert len(await eventually(notified, seconds=30)) == 1
 
 
 async def test_pngs_and_moving_gifs_become_posts_too(people: list[Person]) -> None:

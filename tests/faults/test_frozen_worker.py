@@ -70,7 +70,7 @@ async def test_a_call_during_which_its_worker_was_frozen_is_no_failure(world: Wo
             await enqueue(world)
             await eventually(partial(_has_called, world, n + 1), seconds=START_SECONDS)
             await freeze(process)
-            await eventually(partial(is_idle, world))
+            await eventually(partial(is_idle, world), seconds=START_SECONDS)
             assert await failures(world) == []
 
 
