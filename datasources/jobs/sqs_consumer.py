@@ -139,7 +139,7 @@ class SqsConsumer:
     async def _delete(self, message_ids: Sequence[bytes]) -> None:
         """Deletes up to `BATCH` messages. One that SQS does not delete comes again: its job is done by then."""
         url = await self._addresses.queue(self.worker)
-        ids = [each for each in dict.fromkeys(message_ids) if each in self._held]
+        ids = [each for each in message_ids if each in self._held]
         left: list[DeleteMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "ReceiptHandle": self._held.pop(message_id).receipt}
             for number, message_id in enumerate(ids)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conftest import Register
-from tests.support.client import Api, Person
+from tests.support.client import USER_VERBS, Api, Person
 
 SEEN = """query ($name: String!) {
   user(username: $name) {
@@ -28,20 +28,7 @@ async def test_following_is_a_state_and_its_answer_shows_it_at_once(register: Re
             assert (user["viewerFollowState"], user["followerCount"]) == expected
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "followUser",
-        "unfollowUser",
-        "acceptFollowRequest",
-        "declineFollowRequest",
-        "removeFollower",
-        "blockUser",
-        "unblockUser",
-        "muteUser",
-        "unmuteUser",
-    ],
-)
+@pytest.mark.parametrize("verb", USER_VERBS)
 async def test_following_nobody_or_oneself_is_refused(people: list[Person], verb: str) -> None:
     ana = people[0]
     assert await ana.refused(verb, userId="nonsense") == ("NOT_FOUND", ["userId"])

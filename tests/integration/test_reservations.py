@@ -15,6 +15,7 @@ from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
+from tests.support.uploads import stored_upload
 from workers.handlers.ingest import ingest
 from workers.runtime.handler import RetryLater
 
@@ -55,12 +56,6 @@ async def outcome(taking: object) -> object:
         return refused.code
 
 
-async def stored(world: World, upload: UploadRecord) -> UploadRecord:
-    (record,) = await world.sources.uploads.by_ids([upload.id])
-    assert record is not None
-    return record
-
-
 async def used(world: World, owner_id: ObjectId, at: datetime = NOON) -> int:
     return (await world.sources.uploads.reservations.use(owner_id, at)).used_today
 
@@ -81,7 +76,7 @@ async def test_the_quota_of_a_file_that_does_not_arrive_is_free_after_the_hold(
         with pytest.raises(RetryLater):
             await ingest(world.tools, str(upload.id))
         assert await used(world, owner_id, at) == held
-    assert (await stored(world, upload)).status is UploadStatus.AWAITING_BYTES
+    assert (await stored_upload(world.sources, upload.id)).status is UploadStatus.AWAITING_BYTES
 
 
 async def test_a_file_is_looked_for_at_the_moment_its_reservation_lapses(world: World) -> None:
@@ -160,7 +155,7 @@ async def test_a_late_file_takes_its_quota_again(world: World) -> None:
     for _ in range(2):
         assert await world.sources.uploads.confirm_arrival(late, NOON)
         assert await used(world, owner_id) == 1
-    assert (await stored(world, late)).status is UploadStatus.PROCESSING
+    assert (await stored_upload(world.sources, late.id)).status is UploadStatus.PROCESSING
 
 
 async def test_a_late_file_is_refused_if_no_quota_is_left(world: World) -> None:
@@ -170,7 +165,7 @@ async def test_a_late_file_is_refused_if_no_quota_is_left(world: World) -> None:
         await announced(world, owner_id, moment)
     await arrive(world, late)
     await ingest(world.tools, str(late.id))
-    rejected = await stored(world, late)
+    rejected = await stored_upload(world.sources, late.id)
     assert rejected.status is UploadStatus.REJECTED
     assert rejected.failure is not None
     assert rejected.failure.code is EXCEEDED
@@ -212,7 +207,7 @@ async def test_a_cancelled_upload_returns_its_quota_once_and_its_file_will_be_de
     for _ in range(3):
         await uploads.cancel(upload.id)
         assert await used(world, owner_id) == IMAGES_PER_DAY - 1
-    cancelled = await stored(world, upload)
+    cancelled = await stored_upload(world.sources, upload.id)
     assert cancelled.status is UploadStatus.EXPIRED
     assert cancelled.failure is not None
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
@@ -220,7 +215,7 @@ async def test_a_cancelled_upload_returns_its_quota_once_and_its_file_will_be_de
     assert document["outbox"] == ["clean_up"]
     await arrive(world, upload)
     await ingest(world.tools, str(upload.id))
-    assert (await stored(world, upload)).status is UploadStatus.EXPIRED
+    assert (await stored_upload(world.sources, upload.id)).status is UploadStatus.EXPIRED
     assert not await uploads.confirm_arrival(upload, NOON)
 
 
@@ -232,9 +227,9 @@ async def test_an_upload_that_has_its_file_or_its_result_is_not_cancelled(world:
     failure = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
     await uploads.reject(refused.id, UploadStatus.REJECTED, failure)
     for upload, status in ((working, "PROCESSING"), (ready, "READY"), (refused, "REJECTED")):
-        before = await stored(world, upload)
+        before = await stored_upload(world.sources, upload.id)
         await uploads.cancel(upload.id)
-        assert await stored(world, upload) == before
+        assert await stored_upload(world.sources, upload.id) == before
         assert before.status == status
 
 
@@ -242,7 +237,7 @@ async def test_of_concurrent_cancelling_and_starting_one_succeeds(world: World) 
     owner_id, uploads = ObjectId(), world.sources.uploads
     for upload in await announced(world, owner_id, NOON):
         is_started, _ = await asyncio.gather(uploads.confirm_arrival(upload, NOON), uploads.cancel(upload.id))
-        status = (await stored(world, upload)).status
+        status = (await stored_upload(world.sources, upload.id)).status
         assert status is (UploadStatus.PROCESSING if is_started else UploadStatus.EXPIRED)
         document = await world.sources.database["uploads"].find_one({"_id": upload.id})
         assert document is not None
@@ -257,5 +252,5 @@ async def test_concurrent_cancelling_and_expiring_gives_the_quota_back(world: Wo
             uploads.reservations.free_slots(upload, NOON),
             uploads.reject(upload.id, UploadStatus.EXPIRED, NOT_ARRIVED),
         )
-        assert (await stored(world, upload)).status is UploadStatus.EXPIRED
+        assert (await stored_upload(world.sources, upload.id)).status is UploadStatus.EXPIRED
     assert await used(world, owner_id) == 0

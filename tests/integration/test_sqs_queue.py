@@ -142,14 +142,6 @@ async def test_jobs_are_sent_while_sqs_does_not_tell_the_length_of_its_queues(
         assert sorted(message.job.key for message in messages if message.job) == sorted(job.key for job in sent)
 
 
-async def test_a_message_that_sqs_gave_twice_is_deleted_once(own: World) -> None:
-    await own.sources.job_queue.enqueue(likes(1))
-    async with consumer(own) as queue:
-        [message] = await read(queue, 1)
-        await queue.acknowledge([message.id, message.id])
-    assert await own.sources.job_queue.depth("counters") == 0
-
-
 @pytest.mark.parametrize(("sender_fault", "sizes", "left"), [(False, [10, 5], 0), (True, [10], 5)])
 async def test_only_what_sqs_may_delete_later_is_deleted_again(
     own: World, sender_fault: bool, sizes: list[int], left: int

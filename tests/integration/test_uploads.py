@@ -14,6 +14,7 @@ from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
+from tests.support.uploads import stored_upload
 from workers.handlers.ingest import ingest
 from workers.runtime.handler import RetryLater
 
@@ -32,13 +33,6 @@ async def outcome(world: World, owner_id: ObjectId, at: datetime, key: Idempoten
         return (await announce(world, owner_id, at, key)).id
     except Refusal as refusal:
         return refusal.code
-
-
-async def stored(world: World, upload: UploadRecord) -> UploadRecord:
-    """The upload as it is stored."""
-    (record,) = await world.sources.uploads.by_ids([upload.id])
-    assert record is not None
-    return record
 
 
 async def test_of_a_hundred_simultaneous_uploads_ten_pass(world: World) -> None:
@@ -166,10 +160,10 @@ async def test_a_claim_given_back_can_be_taken_at_once(world: World) -> None:
 async def test_the_first_result_stays(world: World) -> None:
     uploads, upload = world.sources.uploads, await announce(world, ObjectId(), now())
     assert await uploads.confirm_arrival(upload, now())
-    assert (await stored(world, upload)).status is UploadStatus.PROCESSING
+    assert (await stored_upload(world.sources, upload.id)).status is UploadStatus.PROCESSING
     await uploads.record_image(upload.id, image(upload.id))
     await uploads.reject(upload.id, UploadStatus.REJECTED, FAILURE)
-    record = await stored(world, upload)
+    record = await stored_upload(world.sources, upload.id)
     assert (record.status, record.failure) == (UploadStatus.READY, None)
     assert record.image == image(upload.id)
     assert await uploads.claim(upload.id, now() + 10 * UPLOAD_LEASE) is None
@@ -182,7 +176,7 @@ async def test_a_refused_upload_gives_its_quota_back_once(world: World) -> None:
         await uploads.reject(refused[0].id, UploadStatus.REJECTED, FAILURE)
     use = await uploads.reservations.use(owner_id, NOON)
     assert (use.used_today, use.used_this_month) == (IMAGES_PER_DAY - 1, IMAGES_PER_DAY - 1)
-    record = await stored(world, refused[0])
+    record = await stored_upload(world.sources, refused[0].id)
     assert (record.status, record.failure) == (UploadStatus.REJECTED, FAILURE)
     assert isinstance(await outcome(world, owner_id, NOON), ObjectId)
 

@@ -39,6 +39,17 @@ UPLOAD_IMAGE = """mutation ($input: UploadImageInput!) {
 CREATE_POST = """mutation ($input: CreatePostInput!) {
   createPost(input: $input) { userErrors { code field message } post { id status } }
 }"""
+USER_VERBS = (  # the mutations about another person
+    "followUser",
+    "unfollowUser",
+    "acceptFollowRequest",
+    "declineFollowRequest",
+    "removeFollower",
+    "blockUser",
+    "unblockUser",
+    "muteUser",
+    "unmuteUser",
+)
 POST_STATUS = "query ($id: ID!) { post(id: $id) { status } }"
 
 

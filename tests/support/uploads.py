@@ -20,11 +20,16 @@ def sha256_base64(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-async def files_of(sources: Sources, upload_id: ObjectId) -> list[str]:
-    """The keys of all of an upload's files in the media bucket."""
+async def stored_upload(sources: Sources, upload_id: ObjectId) -> UploadRecord:
+    """An upload as it is stored."""
     (upload,) = await sources.uploads.by_ids([upload_id])
     assert upload is not None
-    return await sources.blobs.media_of(upload)
+    return upload
+
+
+async def files_of(sources: Sources, upload_id: ObjectId) -> list[str]:
+    """The keys of all of an upload's files in the media bucket."""
+    return await sources.blobs.media_of(await stored_upload(sources, upload_id))
 
 
 async def insert_upload(world: World, shown: ImageRecord, owner_id: ObjectId, **fields: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.integration.visibility.cast import Cast
 from tests.integration.visibility.scene import Gid
+from tests.support.client import USER_VERBS
 
 Send = Callable[[Cast, Gid], dict[str, Any]]
 
@@ -40,17 +41,6 @@ def _post_of(cast: Cast, comment: Gid) -> Gid:
     return known.post.gid if known else next(gid for gid, post in cast.scene.posts.items() if post.author == "host")
 
 
-USER_VERBS = (
-    "followUser",
-    "unfollowUser",
-    "acceptFollowRequest",
-    "declineFollowRequest",
-    "removeFollower",
-    "blockUser",
-    "unblockUser",
-    "muteUser",
-    "unmuteUser",
-)
 INPUTS: dict[str, IdInput] = dict(
     [
         *(_of(verb, "User", "userId") for verb in USER_VERBS),

@@ -12,7 +12,6 @@ from tests.integration.visibility.mutation_inputs import (
     IDEMPOTENCY_KEYS,
     INPUTS,
     READ_INPUTS,
-    USER_VERBS,
     WITHOUT_IDS,
     IdInput,
 )
@@ -27,6 +26,7 @@ from tests.integration.visibility.schema_fields import (
     select_everything,
 )
 from tests.integration.visibility.test_reads import describe, missing_id
+from tests.support.client import USER_VERBS
 from tests.support.factories import World
 
 MUTATIONS = TYPES["Mutation"]
