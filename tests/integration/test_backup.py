@@ -14,11 +14,11 @@ import pytest
 
 from config import Settings
 from datasources.mongo.client import Session
-from datasources.mongo.indexes import INDEXES, missing_indexes
+from datasources.mongo.indexes import missing_indexes
 from datasources.mongo.transactions import in_transaction
 from tests.support.auditing import store_files
 from tests.support.command_line import run_command
-from tests.support.emptying import empty
+from tests.support.emptying import empty, empty_with_files
 from tests.support.factories import World, changed_sources, now, opened, own_database, with_own_buckets
 from tests.support.maintenance import Scene, find_faults
 from tests.support.waiting import eventually
@@ -38,24 +38,13 @@ async def worlds(shared_settings: Settings) -> AsyncIterator[tuple[World, World]
 @pytest.fixture
 async def source(worlds: tuple[World, World]) -> World:
     """What is to be backed up, empty at first."""
-    return await emptied(worlds[0])
+    return await empty_with_files(worlds[0])
 
 
 @pytest.fixture
 async def target(worlds: tuple[World, World]) -> World:
     """What is to be restored into."""
-    return await emptied(worlds[1])
-
-
-async def emptied(world: World) -> World:
-    """This world as it is when it is prepared, without documents and files."""
-    await empty(world)
-    database, blobs = world.sources.database, world.sources.blobs
-    for name in set(await database.list_collection_names()) - INDEXES.keys():
-        await database.drop_collection(name)
-    await blobs.delete_media([blob.key async for blob in blobs.list_media()])
-    await blobs.delete_incoming([blob.key async for blob in blobs.list_incoming()])
-    return world
+    return await empty_with_files(worlds[1])
 
 
 @pytest.fixture

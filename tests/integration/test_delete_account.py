@@ -14,7 +14,8 @@ from domain.records.posts import PostDraft, PostImage
 from domain.records.users import UserState
 from tests.support.account_references import account_references, lasting_keys, stored_objects
 from tests.support.auditing import audit
-from tests.support.factories import World, now, opened, with_own_buckets
+from tests.support.emptying import empty_with_files
+from tests.support.factories import World, now, opened, own_database, with_own_buckets
 from tests.support.full_account import FullAccount, create_full_account, remove_final_check_delay
 from workers.handlers import delete_account
 from workers.maintenance.checks.accounts import LEFT
@@ -26,11 +27,17 @@ from workers.maintenance.walk import Walk
 pytestmark = pytest.mark.usefixtures("patient_caches")
 
 
-@pytest.fixture
-async def own(settings: Settings) -> AsyncIterator[World]:
+@pytest.fixture(scope="module")
+async def world(shared_settings: Settings) -> AsyncIterator[World]:
     """A world with buckets of its own."""
-    async with opened(with_own_buckets(settings)) as world:
-        yield world
+    with own_database(shared_settings) as settings:
+        async with opened(with_own_buckets(settings)) as world:
+            yield world
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    return await empty_with_files(world)
 
 
 @pytest.fixture

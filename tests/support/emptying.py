@@ -35,3 +35,14 @@ async def empty(world: World) -> World:
         await world.sources.database[name].delete_many({})
     await lose_jobs(world)
     return world
+
+
+async def empty_with_files(world: World) -> World:
+    """As `empty`, for a world with buckets of its own: deletes all files, and collections that the product has not."""
+    await empty(world)
+    database, blobs = world.sources.database, world.sources.blobs
+    for name in set(await database.list_collection_names()) - INDEXES.keys():
+        await database.drop_collection(name)
+    await blobs.delete_media([blob.key async for blob in blobs.list_media()])
+    await blobs.delete_incoming([blob.key async for blob in blobs.list_incoming()])
+    return world
