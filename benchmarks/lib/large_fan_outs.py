@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bson import ObjectId
 
@@ -12,6 +12,7 @@ from benchmarks.lib.fan_out_world import (
     ONE_QUEUE,
     PATIENCE,
     POLL,
+    RELAY,
     WORKERS,
     author_with_followers,
     pending_among,
@@ -21,6 +22,7 @@ from benchmarks.lib.fan_out_world import (
 from benchmarks.lib.report import Table, median, percentile
 from datasources.sources import Sources
 from domain.jobs import Fact
+from tests.support.waiting import eventually
 
 ORDINARY, AUTHORS = 200, 20  # followers, each other's
 EVERY = 0.04  # seconds between two ordinary posts, in the mean
@@ -35,9 +37,9 @@ class Way(NamedTuple):
 
 
 WAYS: Mapping[str, Way] = {
-    "one queue, two processes": Way([["feed"], ["feed"]], ONE_QUEUE),
-    "a lane, in a process of its own": Way([["feed"], ["large_fan_outs"]]),
-    "a lane, both in one process": Way([["feed", "large_fan_outs"]]),
+    "one queue, two processes": Way([["feed", RELAY], ["feed"]], ONE_QUEUE),
+    "a lane, in a process of its own": Way([["feed", RELAY], ["large_fan_outs"]]),
+    "a lane, both in one process": Way([["feed", RELAY, "large_fan_outs"]]),
 }
 
 
@@ -46,7 +48,7 @@ class Round(NamedTuple):
 
     alone: list[float]
     beside: list[float]
-    large: float
+    large: list[float]
 
 
 class Stage:
@@ -56,37 +58,45 @@ class Stage:
         self._sources = sources
         self._large, self._ordinary = large, ordinary
         self._chance = Random(1)
-        self._begun: dict[ObjectId, float] = {}
+        self._begun: dict[ObjectId, tuple[float, list[float]]] = {}  # when, and where to note how long it took
 
     async def run(self) -> Round:
         """Ordinary posts for a while, and then as long as a large one takes."""
-        alone, beside, large = dict[ObjectId, float](), dict[ObjectId, float](), dict[ObjectId, float]()
-        ends = time.perf_counter() + ALONE_SECONDS
-        await self._while_posting(lambda: time.perf_counter() < ends, alone)
-        row = (await publish(self._sources, self._large))[0]
-        posted = asyncio.create_task(self._time([row], large))
-        await self._while_posting(lambda: not posted.done(), beside)
-        await posted
-        return Round([*alone.values()], [*beside.values()], next(iter(large.values())))
-
-    async def _while_posting(self, goes_on: Any, seconds: dict[ObjectId, float]) -> None:
+        done = Round([], [], [])
         async with asyncio.TaskGroup() as group:
-            while goes_on():
-                rows = await publish(self._sources, self._chance.choice(self._ordinary))
-                group.create_task(self._time(rows, seconds))
-                await asyncio.sleep(self._chance.expovariate(1 / EVERY))
+            watching = group.create_task(self._watch())
+            ends = time.perf_counter() + ALONE_SECONDS
+            while time.perf_counter() < ends:
+                await self._post_ordinary(done.alone)
+            await self._post(self._large, done.large)
+            while not done.large:
+                await self._post_ordinary(done.beside)
+            await eventually(self._is_over, seconds=PATIENCE, every=POLL)
+            watching.cancel()
+        return done
 
-    async def _time(self, rows: Sequence[dict[str, Any]], seconds: dict[ObjectId, float]) -> None:
-        """Enqueues posts and notes when the last follower has each."""
-        left, began = {row["_id"] for row in rows}, time.perf_counter()
+    async def _post_ordinary(self, seconds: list[float]) -> None:
+        await self._post(self._chance.choice(self._ordinary), seconds)
+        await asyncio.sleep(self._chance.expovariate(1 / EVERY))
+
+    async def _post(self, author: ObjectId, seconds: list[float]) -> None:
+        rows = await publish(self._sources, author)
+        self._begun[rows[0]["_id"]] = time.perf_counter(), seconds
         await self._sources.job_queue.enqueue_pending(Fact.POST, rows)
-        while left and time.perf_counter() < began + PATIENCE:
+
+    async def _is_over(self) -> bool:
+        return not self._begun
+
+    async def _watch(self) -> None:
+        """Notes when the last follower has each post."""
+        while True:
             await asyncio.sleep(POLL)
-            done = left - await pending_among(self._sources, [*left])
-            seconds.update(dict.fromkeys(done, time.perf_counter() - began))
-            left -= done
-        if left:
-            raise TimeoutError("a fan-out is not done")
+            asked = [*self._begun]
+            left = await pending_among(self._sources, asked)
+            for post_id in asked:
+                if post_id not in left:
+                    began, seconds = self._begun.pop(post_id)
+                    seconds.append(time.perf_counter() - began)
 
 
 async def measure_large_fan_outs(sources: Sources, followers: int, repeat: int) -> Table:
@@ -117,7 +127,7 @@ async def measure_large_fan_outs(sources: Sources, followers: int, repeat: int) 
 
 
 def _row(name: str, rounds: Sequence[Round]) -> list[str]:
-    large = [each.large for each in rounds]
+    large = [seconds for each in rounds for seconds in each.large]
 
     def of_rounds(percent: float, which: str) -> float:
         return median([percentile(getattr(each, which), percent) for each in rounds]) * 1000

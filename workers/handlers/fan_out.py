@@ -21,10 +21,9 @@ async def fan_out(tools: Tools, *keys: str) -> None:
 
     The fan-out to more than a chunk of followers is left to a worker of its own, which splits it into chunks, and stays
     pending until the last one is done. Safe to run twice: entries are keyed by owner and post, and a post is split once
-    for each of its versions. It stays
-    pending for a post that changes meanwhile, and as long as its author's own feed may lack it. Posts of authors whose
-    posts are pulled are not pushed; the post of one who has just crossed the limit still is, and makes the author
-    switch.
+    for each of its versions. It stays pending for a post that changes meanwhile, and as long as its author's own feed
+    may lack it. Posts of authors whose posts are pulled are not pushed; the post of one who has just crossed the limit
+    still is, and makes the author switch.
     """
     sources = tools.sources
     posts = await sources.posts.pending(Task.FAN_OUT, [ObjectId(key) for key in keys])
