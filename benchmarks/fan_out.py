@@ -13,6 +13,7 @@ from benchmarks.lib.entry_bytes import measure_entry_bytes
 from benchmarks.lib.fan_out_world import (
     PATIENCE,
     POLL,
+    RELAY,
     author_with_followers,
     pending_among,
     publish,
@@ -115,7 +116,7 @@ async def _rates(sources: Sources, repeat: int) -> dict[int, dict[str, list[Load
                 await insert_bare(sources, author, owners, posts)
             )
             for number, name in ((1, "one worker"), (2, "two workers")):
-                processes = [["feed", "large_fan_outs"]] * number
+                processes = [["feed", "large_fan_outs", RELAY], *[["feed", "large_fan_outs"]] * (number - 1)]
                 async with worker_processes(sources, *processes) as workers:
                     await _fan_out(sources, workers, author, posts, len(owners))  # opens their connections
                     mine.setdefault(name, []).append(await _fan_out(sources, workers, author, posts, len(owners)))
