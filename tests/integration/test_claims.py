@@ -13,6 +13,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.records.users import UserRecord
 from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
+from tests.support.operation_counter import OperationCounter
 
 
 async def claims(world: World) -> dict[str, ObjectId | None]:
@@ -119,6 +120,16 @@ async def test_claims_are_found_by_what_they_claim(own: World) -> None:
     assert await store.find(Claimed.USERNAME, ["ana", "nobody"]) == {"ana": ana.id}
     assert await store.find(Claimed.EMAIL, ["ana"]) == {}
     assert await store.find(Claimed.USERNAME, []) == {}
+
+
+async def test_a_database_that_was_never_an_older_versions_is_asked_for_unclaimed_names_once(
+    counted: World, operations: OperationCounter
+) -> None:
+    store = ClaimStore(counted.sources.database)
+    operations.counts.clear()
+    for _ in range(3):
+        assert await store.find(Claimed.USERNAME, ["nobody"]) == {}
+    assert operations.counts == {"find claims": 3, "find users": 1}
 
 
 def test_an_account_without_a_key_has_two_claims() -> None:
