@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 import orjson
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LOCAL_ORIGINS = tuple(
@@ -47,6 +47,7 @@ class Settings(BaseSettings):
 
     mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=photogram"
     mongo_database: str = "photogram"
+    sharded_ids_since: AwareDatetime | None = Field(None, description="Later ids say their shard (docs/scaling.md).")
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         description="One server, or redis+cluster://host,host, or redis+sentinel://host,host/service; rediss for TLS.",
@@ -227,9 +228,8 @@ class Settings(BaseSettings):
     @property
     def transport_security(self) -> str:
         """The value of Strict-Transport-Security; empty for none."""
-        if self.hsts is not None:
-            return self.hsts
-        return "max-age=31536000" if self.environment == "production" else ""
+        by_default = "max-age=31536000" if self.environment == "production" else ""
+        return by_default if self.hsts is None else self.hsts
 
     @property
     def allows_introspection(self) -> bool:

@@ -20,6 +20,7 @@ from benchmarks.lib.socket_client import Client, connect
 from config import Settings
 from datasources.mongo import clock
 from datasources.mongo.client import Session
+from datasources.mongo.sharded_ids import new_id
 from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
@@ -214,7 +215,10 @@ async def _token_with_large_events(sources: Sources) -> str:
     now = clock.now()
     viewer_id, author_id = await users(sources, 2)
     (post_id,) = await posts(sources, [viewer_id])
-    comments = [await sources.comments.add(post_id, author_id, "x" * COMMENT_MAX, now) for _ in range(EVENTS)]
+    words = "x" * COMMENT_MAX
+    comments = [
+        await sources.commenting.add(post_id, author_id, words, now, new_id=new_id(viewer_id)) for _ in range(EVENTS)
+    ]
     notices = [_notice(viewer_id, author_id, post_id, comment.id, f"COMMENT:{comment.id}") for comment in comments]
     await in_transaction(sources.client, lambda session: sources.notifications.write(notices, now, session))
     return (await sources.sessions.open(viewer_id, None, now))[1].access_token

@@ -13,11 +13,21 @@ from benchmarks.lib.checkouts import Before, CheckoutApi, checkout_api, compared
 from benchmarks.lib.documents import posts, users
 from benchmarks.lib.http_callers import Caller, request_of
 from benchmarks.lib.loads import mongod
-from benchmarks.lib.mutations import ADD_COMMENT, FOLLOW, LIKE_COMMENT, LIKE_POST, UNLIKE_POST, spread, upload_requests
+from benchmarks.lib.mutations import (
+    ADD_COMMENT,
+    ADD_COMMENT_ONCE,
+    FOLLOW,
+    LIKE_COMMENT,
+    LIKE_POST,
+    UNLIKE_POST,
+    spread,
+    upload_requests,
+)
 from benchmarks.lib.report import Table, median, rounds, show, times
 from benchmarks.lib.servers import finish, servers, stores
 from benchmarks.lib.unit_costs import Save, save_unit_costs
 from datasources.mongo import clock
+from datasources.mongo.sharded_ids import new_id
 from datasources.sources import Sources
 from domain.ids import to_global_id
 from tests.support.api_process import cpu_seconds
@@ -56,13 +66,17 @@ class Side:
         authors = await users(sources, AUTHORS)
         post_ids = await posts(sources, authors * POSTS_EACH)
         on_posts = zip(post_ids, authors, strict=False)
-        added = [await sources.comments.add(post_id, author_id, "Where?", now) for post_id, author_id in on_posts]
+        added = [
+            await sources.commenting.add(post_id, author_id, "Where?", now, new_id=new_id(author_id))
+            for post_id, author_id in on_posts
+        ]
         self._requests = {
             "likePost": _requests(LIKE_POST, tokens, "Post", post_ids),
             "likePost, repeated": _requests(LIKE_POST, tokens, "Post", post_ids),
             "unlikePost": _requests(UNLIKE_POST, tokens, "Post", post_ids),
             "likeComment": _requests(LIKE_COMMENT, tokens, "Comment", [comment.id for comment in added]),
             "addComment": _requests(ADD_COMMENT, tokens, "Post", post_ids),
+            "addComment, with a key": _requests(ADD_COMMENT_ONCE, tokens, "Post", post_ids),
             "followUser": _requests(FOLLOW, tokens, "User", authors),
             "createUpload": upload_requests(await _tokens(sources, UPLOADERS)),
         }

@@ -53,10 +53,12 @@ from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes, refuse_old_form
+from datasources.mongo.sharded_ids import ShardedIds
 from datasources.mongo.watchdog import Watchdog
 from datasources.notifications.notification_log import NotificationStore
 from datasources.posts.cached_comments import CommentCache, comment_cache
 from datasources.posts.cached_posts import PostCache, post_cache
+from datasources.posts.commenting import CommentingStore
 from datasources.posts.comments import CommentStore
 from datasources.posts.kept_likes import KeptLikes, LikeMarks, like_marks
 from datasources.posts.likes import LikeStore
@@ -129,6 +131,7 @@ class Sources:
         self.caches = caches = Caches(CacheServers(redis.cache, settings.key_prefix, reads=settings.caching))
         self.background_writes = BackgroundWrites()
         self.watchdog = Watchdog(settings, client)
+        sharded_ids = ShardedIds(settings.sharded_ids_since)
 
         self.passwords = Passwords()
         self.users = UserStore(database, job_queue, caches.users)
@@ -138,29 +141,36 @@ class Sources:
         self.session_watch = SessionWatch(self.sessions, news)
 
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
-        self.follows = FollowStore(database, job_queue, graph_writes)
+        self.follows = FollowStore(database, job_queue, graph_writes, sharded_ids)
         self.followers = followers = FollowerStore(database)
         self.blocks = BlockStore(database, job_queue, graph_writes)
         self.mutes = MuteStore(database, graph_writes)
         self.relations = Relations(database)
         self.account_relations = AccountRelations(database, job_queue, graph_writes)
 
-        self.uploads = UploadStore(database, job_queue, news, ttl=settings.upload_ttl)
+        self.uploads = UploadStore(database, job_queue, news, sharded_ids, ttl=settings.upload_ttl)
         self.intake = Intake(
             self.uploads, blobs, max_concurrent=settings.files_at_once, max_time=settings.longest_file_request
         )
-        self.posts = PostStore(database, job_queue, caches.posts)
-        self.publishing = PublishingStore(database, job_queue, caches.posts, caches.first_pages)
+        self.posts = PostStore(database, job_queue, caches.posts, sharded_ids)
+        self.publishing = PublishingStore(database, job_queue, caches.posts, caches.first_pages, sharded_ids)
         self.images = ImageStore(
-            database, job_queue, self.publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl
+            database,
+            job_queue,
+            self.publishing,
+            caches.posts,
+            caches.users,
+            sharded_ids,
+            url_ttl=settings.signed_url_ttl,
         )
         self.purges = PurgeStore(database, job_queue, blobs, has_cdn=settings.purges_cdn)
         self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue, caches.like_marks.invalidate)
         self.comment_likes = LikeStore(database, Fact.COMMENT_LIKE, job_queue, caches.like_marks.invalidate)
         self.kept_post_likes, self.kept_comment_likes = KeptLikes(self.post_likes), KeptLikes(self.comment_likes)
-        self.comments = CommentStore(database, job_queue, caches.comments)
-        self.read_your_writes = ReadYourWrites(database)
-        self.targets = Targets(database)
+        self.comments = CommentStore(database, job_queue, caches.comments, sharded_ids)
+        self.commenting = CommentingStore(database, job_queue, caches.comments, sharded_ids)
+        self.read_your_writes = ReadYourWrites(database, sharded_ids)
+        self.targets = Targets(database, sharded_ids)
 
         active = timedelta(days=settings.feed_active_days)
         self.feed_states = FeedStates(

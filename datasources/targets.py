@@ -7,6 +7,7 @@ before. So what is not there, or not to be seen, is read once more as the primar
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 from bson import ObjectId
@@ -15,6 +16,7 @@ from datasources.graph.joined_relations import join_relations, joined_relation
 from datasources.mongo.client import Database, Document
 from datasources.mongo.joined_reads import find_joined, first, join, snapshot_of
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.read_your_writes import (
     USER_FIELDS,
     join_own_comments,
@@ -64,20 +66,23 @@ class CommentTarget(msgspec.Struct, frozen=True):
 class Targets:
     """Reads of what mutations are about."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sharded_ids: ShardedIds) -> None:
+        self._sharded_ids = sharded_ids
+        self._with_author = partial(sharded_ids.with_accounts, "author_id")
         self._posts = snapshot_of(database, "posts"), database["posts"]
         self._comments = snapshot_of(database, "comments"), database["comments"]
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId, *, with_comments: bool) -> PostTarget | None:
         """A post; None if the viewer may not see it. Without `with_comments` none of the viewer's comments are read."""
+        of_post = self._sharded_ids.comments([post_id])
         stages = [
             join("users", "users", on=("author_id", "_id"), fields=USER_FIELDS),
             *join_relations("author_id", viewer_id),
             join_own_like("post_likes", post_id, viewer_id),
-            *(join_own_comments(post_id, viewer_id) if with_comments else ()),
+            *(join_own_comments(post_id, viewer_id, of_post) if with_comments else ()),
         ]
         for posts in self._posts:
-            found = await find_joined(posts, post_id, stages)
+            found = await find_joined(posts, post_id, stages, self._with_author)
             if found is None:
                 continue
             document, joined = found
@@ -90,8 +95,8 @@ class Targets:
         """A comment, also one that is hidden, deleted or not for the viewer; None if there is none."""
         authors = {"$setUnion": [["$author_id"], "$joined.parents.author_id", "$joined.posts.author_id"]}
         stages: list[Document] = [
-            join("comments", "parents", on=("parent_id", "_id")),
-            join("posts", "posts", on=("post_id", "_id")),
+            join("comments", "parents", on=("parent_id", "_id"), where=self._sharded_ids.parent(comment_id)),
+            join("posts", "posts", on=("post_id", "_id"), where=self._with_author([comment_id])),
             {"$set": {"people": authors}},
             join("users", "users", on=("people", "_id"), fields=USER_FIELDS),
             *join_relations("people", viewer_id),
@@ -99,7 +104,7 @@ class Targets:
         ]
         target: CommentTarget | None = None
         for comments in self._comments:
-            found = await find_joined(comments, comment_id, stages)
+            found = await find_joined(comments, comment_id, stages, self._sharded_ids.comments)
             target = None if found is None else _comment_target(*found, viewer_id)
             if target is not None and target.is_visible:
                 break

@@ -5,6 +5,7 @@ from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
+from datasources.mongo.sharded_ids import new_id
 from datasources.targets import CommentTarget
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
@@ -39,7 +40,7 @@ async def _comment(info: Info, global_id: str) -> CommentTarget | None:
 async def add_comment(info: Info, given: AddCommentInput) -> AddCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
-    earlier = await sources.comments.added_earlier(viewer_id, idempotency)
+    earlier = await sources.commenting.added_earlier(viewer_id, idempotency)
     if earlier is None:
         return await _add(info, given, idempotency)
     target = await sources.targets.comment(earlier.id, viewer_id)
@@ -58,18 +59,18 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
     if not target.post.comments_enabled:
         raise Refusal(UserErrorCode.COMMENTS_OFF, "Comments are off for this post.", field=["postId"])
     text = checked_words(given.text, "text", min_length=1, max_length=COMMENT_MAX)
-    new_id = clock.new_id()
-    comment = await sources.comments.add(
+    comment_id = new_id(target.post.author_id)
+    comment = await sources.commenting.add(
         target.post.id,
         viewer_id,
         text,
         clock.now(),
-        new_id=new_id,
+        new_id=comment_id,
         parent_id=None if parent is None else parent.id,
         mention_ids=await mentioned_ids(info, text),
         idempotency=idempotency,
     )
-    if comment.id == new_id:
+    if comment.id == comment_id:
         return _added(comment, target.with_comment(comment))
     return _added(comment, await sources.read_your_writes.post(comment.post_id, viewer_id))
 

@@ -57,7 +57,9 @@ class LikeWorld:
 
     async def comment(self, post_id: ObjectId) -> Document:
         """Comments by the store: the fact and its job. Returns a query for the fact."""
-        comment = await self.sources.comments.add(post_id, self._next_liker(), WORDS, clock.now())
+        comment = await self.sources.commenting.add(
+            post_id, self._next_liker(), WORDS, clock.now(), new_id=clock.new_id()
+        )
         return {"_id": comment.id}
 
     def ways(self) -> dict[str, Act]:

@@ -23,6 +23,11 @@ ADD_COMMENT = """mutation($id: ID!) {
     userErrors { code } post { id commentCount } commentEdge { cursor node { id text createdAt } }
   }
 }"""
+ADD_COMMENT_ONCE = """mutation($id: ID!) {
+  addComment(input: {postId: $id, text: "What a light! Where is this?", idempotencyKey: $id}) {
+    userErrors { code } post { id commentCount } commentEdge { cursor node { id text createdAt } }
+  }
+}"""
 FOLLOW = """mutation($id: ID!) {
   followUser(input: {userId: $id}) {
     userErrors { code } user { id followerCount viewerFollowState viewerIsFollowing }

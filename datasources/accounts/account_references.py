@@ -1,6 +1,6 @@
 """All places where an account's id may stand: its deletion empties them, and its final check looks through them.
 
-An index finds every place. Not listed are: `claims`, which are freed by the
+An index finds every place. Not listed are: `claims` of what is unique among accounts, which are freed by the
 deletion itself; who follows in `followers`, which is gone before the
 follow is; an author among other users' interests, which are computed again from acts
 that are gone, and which `gc` looks through; entries and fan-outs of its posts, which are removed with posts and
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bson import ObjectId
 
+from datasources.jobs.claimed_keys import claims_by_author
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.queries import within
 from domain.records.notifications import follow_group_keys
@@ -30,6 +31,10 @@ def _within(*names: str) -> Query:
     return lambda ids: {"$or": [{"_id": within(id_, *names)} for id_ in ids]}
 
 
+def _by_key(ids: Sequence[ObjectId]) -> Document:
+    return {"$or": [claims_by_author(id_) for id_ in ids]}
+
+
 def _by_follow_group(ids: Sequence[ObjectId]) -> Document:
     return {"group_key": {"$in": [key for id_ in ids for key in follow_group_keys(id_)]}}
 
@@ -37,6 +42,7 @@ def _by_follow_group(ids: Sequence[ObjectId]) -> Document:
 # By collection: queries, one for each index that finds a part of the references.
 ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "sessions": [_by("user_id")],
+    "claims": [_by_key],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comment_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comments": [

@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Collection, Document
+from datasources.mongo.sharded_ids import new_id
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Task
 from domain.limits import FOLLOWING_MAX
@@ -62,6 +63,11 @@ def _change(values: Document, now: datetime, publishing: Sequence[Task]) -> list
     return [{"$set": {"before": "$state"}}, *pipeline, {"$set": told}, {"$unset": "before"}]
 
 
+def id_of_new(follower_id: ObjectId) -> Stage:
+    """A stage for upserts that gives a new follow an id that says where it lies; others keep theirs."""
+    return {"$set": {"_id": {"$ifNull": ["$_id", new_id(follower_id)]}}}
+
+
 async def upsert_follow(
     follows: Collection,
     follower_id: ObjectId,
@@ -81,11 +87,11 @@ async def upsert_follow(
     for attempt in range(MAX_TRIES):
         slot = secrets.randbelow(FOLLOWING_MAX) if attempt < GUESSES else await _free_slot(follows, follower_id)
         values = {"state": new_state, "slot": {"$cond": [has_slot, "$slot", slot]}}
-        pipeline = _change(values, now, publishing)
+        pipeline = [id_of_new(follower_id), *_change(values, now, publishing)]
         try:
             document = await follows.find_one_and_update(key, pipeline, upsert=True, return_document=True)
         except DuplicateKeyError:
-            continue  # the slot is taken, or a concurrent duplicate made the follow
+            continue  # the slot or the id is taken, or a concurrent duplicate made the follow
         assert document is not None  # noqa: S101  an upsert always returns a document
         return document
     raise Refusal(UserErrorCode.BUSY, "Too many follows at once; try again.", retry_after_ms=1_000)

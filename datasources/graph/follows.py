@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.graph.cached_relations import GraphWrites
-from datasources.graph.follow_writes import FEED_CHANGE, STANDING, set_state, upsert_follow
+from datasources.graph.follow_writes import FEED_CHANGE, STANDING, id_of_new, set_state, upsert_follow
 from datasources.graph.viewer_relations import both_ways
 from datasources.jobs.outbox import FIRST_PAUSE, add_pending, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
@@ -16,6 +17,7 @@ from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import set_numbers
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import BY_ID, among
+from datasources.mongo.sharded_ids import ShardedIds
 from datasources.mongo.transactions import in_transaction
 from domain.errors import NotFound
 from domain.jobs import JOBS, Fact, Task
@@ -30,13 +32,14 @@ _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}
 class FollowStore:
     """The collection `follows`. A follow is a fact; its end is a change of that fact."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, writes: GraphWrites) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, writes: GraphWrites, sharded_ids: ShardedIds) -> None:
         self._client = database.client
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
         self._uncached_users = database["users"]  # to write their outboxes, which are not cached
         self._writes = writes
         self._job_queue = job_queue
+        self._where = partial(sharded_ids.with_accounts, "follower_id")
 
     async def follow(
         self, follower_id: ObjectId, followee_id: ObjectId, *, is_private: bool, now: datetime
@@ -156,7 +159,7 @@ class FollowStore:
         A follow that is gone stands as an ended one until that is done.
         """
         state = {"state": {"$ifNull": ["$state", FollowState.NONE.value]}}
-        pipeline = [{"$set": state}, FEED_CHANGE, add_pending([Task.BACKFILL], now)]
+        pipeline = [{"$set": state}, id_of_new(follower_id), FEED_CHANGE, add_pending([Task.BACKFILL], now)]
         updates = [
             UpdateOne({"follower_id": follower_id, "followee_id": followee_id}, pipeline, upsert=True)
             for followee_id in followee_ids
@@ -166,17 +169,17 @@ class FollowStore:
 
     async def by_id(self, follow_id: ObjectId) -> FollowRecord | None:
         """A follow, also an ended one."""
-        document = await self._follows.find_one({"_id": follow_id})
+        document = await self._follows.find_one({"_id": follow_id, **self._where([follow_id])})
         return None if document is None else FollowRecord.from_document(document)
 
     async def pending(self, task: Task, follow_ids: Sequence[ObjectId]) -> list[FollowRecord]:
         """Those of these follows, also ended ones, for which a task is pending, oldest first."""
-        query = {"_id": {"$in": list(follow_ids)}, "outbox": task.value}
+        query = {"_id": {"$in": list(follow_ids)}, **self._where(follow_ids), "outbox": task.value}
         return [FollowRecord.from_document(row) async for row in self._follows.find(query, sort=[("_id", 1)])]
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Stores how many notifications tell of each of these follows, for `verify`."""
-        await set_numbers(self._writes.follows.uncached, "notified", notified, session)
+        await set_numbers(self._writes.follows.uncached, "notified", notified, session, self._where)
 
     async def mark_done(
         self, follows: Sequence[FollowRecord], task: Task, session: Session | None = None, **values: Any

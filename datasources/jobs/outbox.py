@@ -16,6 +16,7 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.mongo.client import Document, Readable, Session
+from datasources.mongo.queries import Where, nowhere
 from datasources.telemetry.tracing import TRACEPARENT, current_traceparent
 from domain.jobs import PUBLISHING, Task
 
@@ -132,12 +133,13 @@ async def find_pending(
     fields: Mapping[str, int],
     session: Session | None,
     limit: int,
+    where: Where = nowhere,
 ) -> list[Document]:
     """Up to `limit` facts with these keys in `field` for which a task is pending, in the order of the keys.
 
     So if there are `limit`, they include all facts of every key before the last one's.
     """
-    query = {field: {"$in": list(keys)}, "outbox": task.value}
+    query = {field: {"$in": list(keys)}, **where(keys), "outbox": task.value}
     # Without the hint, the planner may walk all likes of a post to find the few pending ones.
     index = [(field, 1), ("outbox", 1)]
     rows = facts.find(query, fields, sort=[(field, 1)], limit=limit, batch_size=limit, session=session, hint=index)

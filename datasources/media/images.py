@@ -6,6 +6,7 @@ files changes all of them in one transaction, and only if nobody else has moved 
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.queries import find_ids
+from datasources.mongo.sharded_ids import ShardedIds
 from datasources.mongo.transactions import in_transaction
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.publishing import PublishingStore
@@ -50,11 +52,13 @@ class ImageStore:
         publishing: PublishingStore,
         post_cache: PostCache,
         user_cache: UserCache,
+        sharded_ids: ShardedIds,
         *,
         url_ttl: int,
     ) -> None:
         self._client = database.client
         self._uploads = database["uploads"]
+        self._where = partial(sharded_ids.with_accounts, "owner_id")
         self._shown_in_posts: Readable = database["posts"]
         self._post_writes = InvalidatingWrites(database["posts"], post_cache.invalidate)
         self._user_writes = InvalidatingWrites(database["users"], user_cache.invalidate)
@@ -97,7 +101,7 @@ class ImageStore:
         """
         place = MediaKey.parse(move.after.renditions[0].key)
         post_id = None if place is None else place.post_id
-        query: Document = {"_id": move.before.id, "image.version": move.before.version}
+        query: Document = {**self._one(move.before.id), "image.version": move.before.version}
         changes: Document = {"is_moving": True}
         if post_id is not None:
             query["placed_for"], changes["placed_for"] = {"$in": [None, post_id]}, post_id
@@ -105,7 +109,7 @@ class ImageStore:
 
     async def place_for(self, upload_id: ObjectId, post_id: ObjectId) -> bool:
         """Records that public files are stored in a post's folder. False if they may lie in another post's already."""
-        query: Document = {"_id": upload_id, "placed_for": {"$in": [None, post_id]}}
+        query: Document = {**self._one(upload_id), "placed_for": {"$in": [None, post_id]}}
         return (await self._uploads.update_one(query, {"$set": {"placed_for": post_id}})).matched_count == 1
 
     async def add_formats(
@@ -154,7 +158,7 @@ class ImageStore:
 
     async def schedule_clean_up(self, upload_id: ObjectId) -> None:
         """Makes CLEAN_UP of an upload pending, which deletes the files that its image does not use."""
-        await self._uploads.update_one({"_id": upload_id}, [add_pending([Task.CLEAN_UP], clock.now())])
+        await self._uploads.update_one(self._one(upload_id), [add_pending([Task.CLEAN_UP], clock.now())])
         await self._enqueue(upload_id)
 
     async def _enqueue(self, upload_id: ObjectId) -> None:
@@ -166,14 +170,20 @@ class ImageStore:
         The uploads are written, not only read, so that of two concurrent transactions one is aborted.
         """
         changes = [
-            UpdateOne({"_id": before.id, "image.version": before.version}, [*self._changes(before, after, now), *then])
+            UpdateOne(
+                {**self._one(before.id), "image.version": before.version}, [*self._changes(before, after, now), *then]
+            )
             for before, after in moves
         ]
         result = await self._uploads.bulk_write(changes, session=session)
-        query = {"_id": {"$in": [move.after.id for move in moves]}}
+        ids = [move.after.id for move in moves]
+        query = {"_id": {"$in": ids}, **self._where(ids)}
         if result.matched_count < await self._uploads.count_documents(query, session=session):
             raise _MovedMeanwhile
         return result.matched_count
+
+    def _one(self, upload_id: ObjectId) -> Document:
+        return {"_id": upload_id, **self._where([upload_id])}
 
     def _changes(self, before: ImageRecord, after: ImageRecord, now: datetime) -> list[Stage]:
         files = {f"image.{name}": {"$literal": value} for name, value in _files(after).items()}

@@ -75,7 +75,7 @@ class Reservations:
         One write. False if the upload has its result already, or if others took each slot it tried: then try later.
         Safe to repeat. Raises Refusal (QUOTA_EXCEEDED).
         """
-        is_open: Document = {"_id": upload.id, "status": {"$in": OPEN}}
+        is_open: Document = {"_id": upload.id, "owner_id": upload.owner_id, "status": {"$in": OPEN}}
         working = {"status": UploadStatus.PROCESSING.value}
         for _ in range(MAX_TRIES):
             held = await self._uploads.update_one({**is_open, "day_slot": {"$exists": True}}, {"$set": working})
@@ -90,8 +90,9 @@ class Reservations:
 
     async def free_slots(self, upload: UploadRecord, now: datetime) -> None:
         """Frees the slots of an upload that waits for its file, unless it is coming through the API. Safe to repeat."""
-        waiting = {"_id": upload.id, "status": UploadStatus.AWAITING_BYTES.value}
-        await self._uploads.update_one({**waiting, "coming_until": {"$not": {"$gt": now}}}, {"$unset": NO_SLOTS})
+        waiting: Document = {"_id": upload.id, "owner_id": upload.owner_id}
+        waiting |= {"status": UploadStatus.AWAITING_BYTES.value, "coming_until": {"$not": {"$gt": now}}}
+        await self._uploads.update_one(waiting, {"$unset": NO_SLOTS})
 
     async def _exceeded(self, owner_id: ObjectId, use: QuotaUse, now: datetime) -> Refusal:
         is_month = not use.free_month_slots

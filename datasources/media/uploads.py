@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -15,6 +16,7 @@ from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document
 from datasources.mongo.queries import find_by_ids, find_ids
+from datasources.mongo.sharded_ids import ShardedIds, new_id
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
@@ -47,8 +49,10 @@ def upload_topic(upload_id: ObjectId) -> str:
 class UploadStore(BatchedReads[UploadRecord]):
     """The collection `uploads`."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, news: News, *, ttl: int) -> None:
-        super().__init__(database["uploads"], UploadRecord)
+    def __init__(
+        self, database: Database, job_queue: JobQueue, news: News, sharded_ids: ShardedIds, *, ttl: int
+    ) -> None:
+        super().__init__(database["uploads"], UploadRecord, partial(sharded_ids.with_accounts, "owner_id"))
         self._uploads = database["uploads"]
         self.reservations = Reservations(self._uploads)
         self._job_queue = job_queue
@@ -97,7 +101,7 @@ class UploadStore(BatchedReads[UploadRecord]):
     async def finish_intake(self, upload: UploadRecord, byte_size: int, sha256: str) -> UploadRecord:
         """Records the file that came, before storage shows it. Raises Refusal (IN_PROGRESS) if taken over."""
         document = await self._uploads.find_one_and_update(
-            {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value},
+            {**self._one(upload.id), "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value},
             {"$set": {"byte_size": byte_size, "sha256": sha256}, "$unset": {"coming_until": ""}},
             return_document=True,
         )
@@ -107,7 +111,7 @@ class UploadStore(BatchedReads[UploadRecord]):
 
     async def undo_intake(self, upload: UploadRecord) -> None:
         """Undoes `begin_intake`, unless another call took over or a worker has the bytes already."""
-        query = {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value}
+        query = {**self._one(upload.id), "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value}
         await self._uploads.delete_one(query)
 
     def _awaited(self, owner_id: ObjectId, image_format: SourceFormat, now: datetime) -> Document:
@@ -131,12 +135,12 @@ class UploadStore(BatchedReads[UploadRecord]):
             slots = await self.reservations.choose_slots(document["owner_id"], counts_at)
             if counts_at == document["created_at"]:  # the demo's are of other days
                 await self.reservations.check_pace(document["owner_id"])
-            upload_id = clock.new_id()
+            upload_id = new_id(document["owner_id"])
             document |= {"_id": upload_id, "key": new_key(upload_id), **slots}
             try:
                 await self._uploads.insert_one(document)
             except DuplicateKeyError:
-                continue  # a concurrent duplicate took the slot or used the key
+                continue  # the id is taken, or a concurrent duplicate took the slot or used the key
             return document
         raise Refusal(UserErrorCode.BUSY, "Too many uploads at once; try again.", retry_after_ms=1_000)
 
@@ -146,7 +150,7 @@ class UploadStore(BatchedReads[UploadRecord]):
             message = "The file that was sent with this key did not arrive; use another one."
             raise Refusal(UserErrorCode.UPLOAD_EXPIRED, message, field=["idempotencyKey"])
         upload = await self._uploads.find_one_and_update(
-            {"_id": earlier["_id"], "key": earlier["key"], "coming_until": {"$lte": now}},
+            {**self._one(earlier["_id"]), "key": earlier["key"], "coming_until": {"$lte": now}},
             {"$set": {**coming, "key": new_key(earlier["_id"]), "expires_at": now + self._ttl}},
             return_document=True,
         )
@@ -156,7 +160,7 @@ class UploadStore(BatchedReads[UploadRecord]):
 
     async def owners(self, upload_ids: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:
         """The owner of each of these uploads that exist; one read."""
-        documents = await find_by_ids(self._uploads, upload_ids, projection={"owner_id": 1})
+        documents = await find_by_ids(self._uploads, upload_ids, self._where, projection={"owner_id": 1})
         return {upload_id: document["owner_id"] for upload_id, document in documents.items()}
 
     async def check_now(self, upload_ids: Sequence[ObjectId]) -> None:
@@ -166,7 +170,7 @@ class UploadStore(BatchedReads[UploadRecord]):
     async def claim(self, upload_id: ObjectId, now: datetime, task: Task = Task.INGEST) -> UploadRecord | None:
         """Leases an upload for `UPLOAD_LEASE`; None if another worker has it or `task` is not pending."""
         document = await self._uploads.find_one_and_update(
-            {"_id": upload_id, "outbox": task.value, "leased_until": {"$not": {"$gt": now}}},
+            {**self._one(upload_id), "outbox": task.value, "leased_until": {"$not": {"$gt": now}}},
             {"$set": {"leased_until": now + UPLOAD_LEASE, "due_at": now + UPLOAD_LEASE}},
             return_document=True,
         )
@@ -175,18 +179,18 @@ class UploadStore(BatchedReads[UploadRecord]):
     async def renew(self, upload_id: ObjectId, now: datetime) -> None:
         """Renews a lease for another `UPLOAD_LEASE`."""
         lease = {"leased_until": now + UPLOAD_LEASE, "due_at": now + UPLOAD_LEASE}
-        await self._uploads.update_one({"_id": upload_id, "outbox": {"$in": _WORKED_ON}}, {"$set": lease})
+        await self._uploads.update_one({**self._one(upload_id), "outbox": {"$in": _WORKED_ON}}, {"$set": lease})
 
     async def release(self, upload_id: ObjectId, due_at: datetime) -> None:
         """Gives a lease back; what is still pending for the upload is due at `due_at`."""
         is_pending = {"$ne": [{"$type": "$due_at"}, "missing"]}
         next_due: Stage = {"$set": {"due_at": {"$cond": [is_pending, due_at, "$$REMOVE"]}}}
-        await self._uploads.update_one({"_id": upload_id}, [next_due, {"$unset": "leased_until"}])
+        await self._uploads.update_one(self._one(upload_id), [next_due, {"$unset": "leased_until"}])
 
     async def is_worked_on(self, upload_id: ObjectId, now: datetime) -> bool:
         """Whether it is being rendered or that is pending: then its source may be read and files of it stored."""
         either = [{"outbox": {"$in": _WORKED_ON}}, {"leased_until": {"$gt": now}}]
-        return bool(await self._uploads.count_documents({"_id": upload_id, "$or": either}, limit=1))
+        return bool(await self._uploads.count_documents({**self._one(upload_id), "$or": either}, limit=1))
 
     async def confirm_arrival(self, upload: UploadRecord, now: datetime) -> bool:
         """Records that the bytes have arrived; as `Reservations.confirm_arrival`."""
@@ -205,7 +209,7 @@ class UploadStore(BatchedReads[UploadRecord]):
 
     async def mark_formats_added(self, upload_id: ObjectId) -> None:
         """Marks ADD_FORMATS done; CLEAN_UP, which deletes the source, is pending then."""
-        query = {"_id": upload_id, "outbox": Task.ADD_FORMATS.value}
+        query = {**self._one(upload_id), "outbox": Task.ADD_FORMATS.value}
         changes = [add_pending([Task.CLEAN_UP], clock.now()), *mark_done(Task.ADD_FORMATS)]
         await self._uploads.update_one(query, changes)
         await self._job_queue.enqueue([Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))])
@@ -227,11 +231,11 @@ class UploadStore(BatchedReads[UploadRecord]):
     async def mark_cleaned(self, upload: UploadRecord) -> None:
         """Marks CLEAN_UP done, unless the image has been moved since it was read."""
         version = None if upload.image is None else upload.image.version
-        await self._uploads.update_one({"_id": upload.id, "image.version": version}, mark_done(Task.CLEAN_UP))
+        await self._uploads.update_one({**self._one(upload.id), "image.version": version}, mark_done(Task.CLEAN_UP))
 
     async def postpone_clean_up(self, upload_id: ObjectId, due_at: datetime) -> None:
         """Postpones CLEAN_UP to `due_at` if it alone is pending; that does not count as an enqueue in vain."""
-        query = {"_id": upload_id, "outbox": [Task.CLEAN_UP.value], "due_at": {"$exists": True}}
+        query = {**self._one(upload_id), "outbox": [Task.CLEAN_UP.value], "due_at": {"$exists": True}}
         await self._uploads.update_one(query, {"$set": {"due_at": due_at, "enqueues": 0}})
 
     async def take_as_avatar(self, upload_id: ObjectId, owner_id: ObjectId) -> UploadRecord | None:
@@ -256,7 +260,8 @@ class UploadStore(BatchedReads[UploadRecord]):
             *mark_done(Task.INGEST),
             *mark_done(Task.ADD_FORMATS),
         ]
-        await self._uploads.update_many({"_id": {"$in": list(upload_ids)}}, changes)
+        if upload_ids:
+            await self._uploads.update_many(self._each(upload_ids), changes)
         await self._job_queue.enqueue(Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
     async def expire_of_owner(self, owner_id: ObjectId, limit: int) -> bool:
@@ -275,14 +280,15 @@ class UploadStore(BatchedReads[UploadRecord]):
 
     async def erase(self, upload_ids: Sequence[ObjectId]) -> None:
         """Deletes the documents of uploads that have no files any more. Safe to repeat."""
-        await self._uploads.delete_many({"_id": {"$in": list(upload_ids)}, "outbox": {"$exists": False}})
+        if upload_ids:
+            await self._uploads.delete_many({**self._each(upload_ids), "outbox": {"$exists": False}})
 
     async def _finish_once(
         self, upload_id: ObjectId, values: Document, unset: Mapping[str, str], of: Sequence[str]
     ) -> Document | None:
         """Writes the first result of an upload that is in one of these states; returns it, or None if it is not."""
         document = await self._uploads.find_one_and_update(
-            {"_id": upload_id, "status": {"$in": of}}, {"$set": values, "$unset": unset}, return_document=True
+            {**self._one(upload_id), "status": {"$in": of}}, {"$set": values, "$unset": unset}, return_document=True
         )
         await self._news.publish(upload_topic(upload_id))
         return document

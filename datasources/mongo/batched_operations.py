@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.concurrency.batcher import Batcher, Item, Result
 from datasources.mongo.client import DUPLICATE_KEY, Collection, Document, Readable, is_mongo_outage, time_limit
 from datasources.mongo.lenient_reads import readable
-from datasources.mongo.queries import find_by_ids
+from datasources.mongo.queries import Where, find_by_ids, nowhere
 from datasources.mongo.upserts import insert_each
 from domain.records.record import Record
 
@@ -32,10 +32,14 @@ class MongoBatcher(Batcher[Item, Result]):
 
 
 class BatchedReads(Generic[Found]):
-    """A store's reads by id: simultaneous callers' ids are found by one operation."""
+    """A store's reads by id: simultaneous callers' ids are found by one operation.
 
-    def __init__(self, collection: Readable, kind: type[Found], **options: Any) -> None:
+    `where` says where the documents of some ids lie.
+    """
+
+    def __init__(self, collection: Readable, kind: type[Found], where: Where = nowhere, **options: Any) -> None:
         self._readable = collection
+        self._where = where
         self._kind = kind  # records are made for each caller, so an unreadable document fails only those who ask for it
         self._options = options
         self._limit = time_limit(collection)
@@ -54,9 +58,15 @@ class BatchedReads(Generic[Found]):
         documents = await self._reads.submit(ids, self._limit)
         return [readable(self._kind, documents.get(id_)) for id_ in ids]
 
+    def _one(self, id_: ObjectId) -> Document:
+        return {"_id": id_, **self._where([id_])}
+
+    def _each(self, ids: Sequence[ObjectId]) -> Document:
+        return {"_id": {"$in": list(ids)}, **self._where(ids)}
+
     async def _read(self, batch: Sequence[Sequence[ObjectId]]) -> list[Mapping[ObjectId, Document]]:
         ids = {id_ for ids in batch for id_ in ids}
-        return [await find_by_ids(self._readable, list(ids), **self._options)] * len(batch)
+        return [await find_by_ids(self._readable, list(ids), self._where, **self._options)] * len(batch)
 
 
 class BatchedInserts:

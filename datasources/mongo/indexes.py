@@ -48,6 +48,11 @@ _PENDING = IndexModel([("outbox", UP)], sparse=True)
 # Partial, so that a query for one user's like of one target is never planned by all the likes of that user.
 BY_LIKER = IndexModel([("user_id", UP), ("_id", DOWN)], partialFilterExpression={"liked": True})
 BY_COMMENTER = IndexModel([("author_id", UP), ("_id", DOWN)], partialFilterExpression={"deleted": False})
+# Not unique: claims are. Its last field tells it from the unique index that the version before made.
+_BY_KEY = IndexModel(
+    [("author_id", UP), ("idempotency_key", UP), ("_id", UP)],
+    partialFilterExpression={"idempotency_key": {"$exists": True}},
+)
 _TAKEN_BACK = IndexModel([("user_id", UP)], name="taken_back", partialFilterExpression={"liked": False})
 _LIKES = [
     _unique("target_id", "user_id"),
@@ -100,7 +105,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _listed_by("post_id", "parent_id", "deleted"),
         IndexModel(TOP_COMMENTS),
         _listed_by("parent_id", "deleted"),
-        _unique_where_present("author_id", "idempotency_key"),
+        _BY_KEY,
         _EXPIRES,
         _pending_by("post_id"),
         _pending_by("author_id"),

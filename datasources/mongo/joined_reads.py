@@ -10,6 +10,7 @@ from bson import ObjectId
 from pymongo.read_concern import ReadConcern
 
 from datasources.mongo.client import Collection, Database, Document
+from datasources.mongo.queries import Where, nowhere
 
 SNAPSHOT = ReadConcern("snapshot")
 JOINED = "joined"  # the field of a document, as it is read here, that holds what was joined to it
@@ -40,10 +41,11 @@ def join(
 
 
 async def find_joined(
-    collection: Collection, document_id: ObjectId, stages: Sequence[Document]
+    collection: Collection, document_id: ObjectId, stages: Sequence[Document], where: Where = nowhere
 ) -> tuple[Document, dict[str, list[Document]]] | None:
     """A document, and the lists that these stages join to it, by name; None if there is no such document."""
-    rows = await (await collection.aggregate([{"$match": {"_id": document_id}}, *stages])).to_list()
+    match = {"$match": {"_id": document_id, **where([document_id])}}
+    rows = await (await collection.aggregate([match, *stages])).to_list()
     return None if not rows else (rows[0], rows[0].pop(JOINED))
 
 

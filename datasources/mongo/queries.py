@@ -1,6 +1,6 @@
 """Finding documents by their ids, ids alone, and ids that are documents by a part of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -10,11 +10,24 @@ from bson.min_key import MinKey
 from datasources.mongo.client import Document, Readable
 
 BY_ID = "_id_"  # the index of the ids; a hint, or MongoDB may walk all documents of a popular key
+Where = Callable[[Sequence[ObjectId]], Document]  # says where the documents of some ids lie, as a part of a query
 
 
-async def find_by_ids(collection: Readable, ids: Sequence[Any], **options: Any) -> dict[Any, Document]:
-    """Documents by id, without the missing ones; one operation."""
-    documents = await collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1, **options).to_list()
+def nowhere(_ids: Sequence[Any]) -> Document:
+    """For collections that are sharded by their ids, or not at all: the ids say enough."""
+    return {}
+
+
+async def find_by_ids(
+    collection: Readable, ids: Sequence[Any], where: Where = nowhere, **options: Any
+) -> dict[Any, Document]:
+    """Documents by id, without the missing ones; one operation, none for no ids."""
+    if not ids:
+        return {}
+    if place := where(ids):
+        options["hint"] = BY_ID
+    query = {"_id": {"$in": list(ids)}, **place}
+    documents = await collection.find(query, batch_size=len(ids) + 1, **options).to_list()
     return {document["_id"]: document for document in documents}
 
 

@@ -8,22 +8,25 @@ from collections.abc import Mapping
 import msgspec
 
 from datasources.mongo.client import Document
+from datasources.mongo.sharded_ids import COMMENT_KEY
 
 
 class ShardKey(msgspec.Struct, frozen=True):
-    """The fields whose values decide on which shard a document lies; by ranges, or by a hash of the one field."""
+    """The fields whose values decide on which shard a document lies; by ranges, or the first one by its hash."""
 
     fields: tuple[str, ...]
     is_hashed: bool = False
 
     def to_document(self) -> Document:
         """The key as `shardCollection` takes it."""
-        return dict.fromkeys(self.fields, "hashed" if self.is_hashed else 1)
+        return {**dict.fromkeys(self.fields, 1), **({self.fields[0]: "hashed"} if self.is_hashed else {})}
 
 
 _BY_ID = ShardKey(("_id",), is_hashed=True)
 _BY_ID_RANGES = ShardKey(("_id",))  # of ids that are documents and begin with the owner, so that an owner is one range
-_BY_TARGET = ShardKey(("target_id", "user_id"))  # a popular target can be split
+# Ids begin with their time, and the newest get most likes, so ranges would lead all to one end. A popular one can be
+# split.
+_BY_TARGET = ShardKey(("target_id", "user_id"), is_hashed=True)
 
 # None: the collection stays on one shard, because it is small or short-lived.
 SHARD_KEYS: Mapping[str, ShardKey | None] = {
@@ -38,7 +41,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "posts": ShardKey(("author_id",)),
     "post_likes": _BY_TARGET,
     "comment_likes": _BY_TARGET,
-    "comments": ShardKey(("post_id", "_id")),
+    "comments": ShardKey((COMMENT_KEY, "_id")),
     "feeds": _BY_ID,
     "feed_entries": _BY_ID_RANGES,
     "fan_outs": None,

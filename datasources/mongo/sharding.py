@@ -11,7 +11,7 @@ from datasources.mongo.shard_keys import SHARD_KEYS, ShardKey
 
 
 def sharding_commands(database: str) -> list[str]:
-    """One line for each command, in order, for a prepared database; a comment for a collection that cannot be sharded.
+    """One line for each command, in order, for a prepared database.
 
     MongoDB needs an index that begins with the key, and refuses unique indexes that do not begin with the whole key.
     """
@@ -19,24 +19,15 @@ def sharding_commands(database: str) -> list[str]:
     for name, key in SHARD_KEYS.items():
         if key is None:
             continue
-        in_the_way = [index for index in INDEXES[name] if _is_unique_elsewhere(index, key)]
-        if in_the_way:
-            names = ", ".join(str(index.document["name"]) for index in in_the_way)
-            lines.append(f"// {name} stays on one shard: its unique index {names} does not begin with the key")
-            continue
         pattern = json.dumps(key.to_document())
         if not any(_supports(index, key) for index in INDEXES[name]) and key.to_document() != {"_id": 1}:
             lines.append(f'db.getSiblingDB("{database}").{name}.createIndex({pattern})')
         lines.append(f'sh.shardCollection("{database}.{name}", {pattern})')
-    return lines
+    return [*lines, "// Then set PHOTOGRAM_SHARDED_IDS_SINCE for every process (docs/scaling.md)."]
 
 
 def _fields(index: IndexModel) -> Document:
     return dict(index.document["key"])
-
-
-def _is_unique_elsewhere(index: IndexModel, key: ShardKey) -> bool:
-    return bool(index.document.get("unique")) and not begins_with(tuple(_fields(index)), key)
 
 
 def _supports(index: IndexModel, key: ShardKey) -> bool:

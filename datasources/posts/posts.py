@@ -4,6 +4,7 @@ import asyncio
 import heapq
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -22,6 +23,7 @@ from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import BY_ID, among, find_by_ids, find_ids
+from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.post_edits import edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
@@ -47,8 +49,8 @@ _SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "
 class PostStore(BatchedReads[PostRecord]):
     """The collection `posts`, in which `publishing.py` creates posts. Deleted posts are read too, and marked."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache) -> None:
-        super().__init__(database["posts"], PostRecord)
+    def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache, sharded_ids: ShardedIds) -> None:
+        super().__init__(database["posts"], PostRecord, partial(sharded_ids.with_accounts, "author_id"))
         self._posts: Readable = database["posts"]
         self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
         self._job_queue = job_queue
@@ -63,7 +65,7 @@ class PostStore(BatchedReads[PostRecord]):
 
     async def candidates(self, ids: Sequence[ObjectId]) -> list[Candidate | None]:
         """What the scores of these posts depend on, in their order, None for one that is not shown; one operation."""
-        posts = await find_by_ids(self._posts, ids, projection=_SCORED)
+        posts = await find_by_ids(self._posts, ids, self._where, projection=_SCORED)
         shown = {post_id: post for post_id, post in posts.items() if is_shown(post)}
         return [readable(Candidate, shown.get(post_id)) for post_id in ids]
 
@@ -102,7 +104,7 @@ class PostStore(BatchedReads[PostRecord]):
 
     async def untag(self, post_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Removes a person's tags from a post; NOTIFY, pending then, withdraws the notification. Atomic, repeatable."""
-        await self._edit({"_id": post_id, "deleted": False, **tagging(user_id)}, untag(user_id, now))
+        await self._edit({**self._one(post_id), "deleted": False, **tagging(user_id)}, untag(user_id, now))
 
     async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
         """Hides an own post from everybody at once; the removal of what belongs to it is pending. Safe to repeat.
@@ -131,7 +133,7 @@ class PostStore(BatchedReads[PostRecord]):
 
     async def decrement_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Stores that one notification less tells of each of these posts."""
-        await increment(self._writes.uncached, "notified", dict.fromkeys(ids, -1), session)
+        await increment(self._writes.uncached, "notified", dict.fromkeys(ids, -1), session, self._where)
 
     async def delete_tombstones(self, author_id: ObjectId) -> None:
         """Deletes the tombstones that keep the keys of a deleted author. Safe to repeat."""
@@ -154,25 +156,25 @@ class PostStore(BatchedReads[PostRecord]):
     async def add_likes(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
         """Adds to posts' like counts, within the caller's transaction."""
         async with self._writes.invalidating(deltas, session) as posts:
-            await increment(posts, "like_count", deltas, session)
+            await increment(posts, "like_count", deltas, session, self._where)
 
     async def add_comments(
         self, deltas: Mapping[ObjectId, int], previews: Mapping[ObjectId, list[ObjectId]], session: Session
     ) -> None:
         """Adds to posts' comment counts and sets previews, within the caller's transaction."""
         updates = [
-            UpdateOne({"_id": post_id}, {"$set": {"preview_comment_ids": previews[post_id]}})
+            UpdateOne(self._one(post_id), {"$set": {"preview_comment_ids": previews[post_id]}})
             for post_id in sorted(previews)
         ]
         async with self._writes.invalidating({*deltas, *previews}, session) as posts:
-            await increment(posts, "comment_count", deltas, session)
+            await increment(posts, "comment_count", deltas, session, self._where)
             if updates:
                 await posts.bulk_write(updates, ordered=False, session=session)
 
     async def correct_counts(self, post_id: ObjectId, changes: Document, session: Session) -> None:
         """Sets recounted counters or the preview, within the caller's transaction; not of a deleted post."""
         async with self._writes.invalidating([post_id], session) as posts:
-            await posts.update_one({"_id": post_id, "deleted": {"$ne": True}}, {"$set": changes}, session=session)
+            await posts.update_one({**self._one(post_id), "deleted": {"$ne": True}}, {"$set": changes}, session=session)
 
     async def set_notified(self, post: Document, notified: int, session: Session) -> None:
         """Stores how many notifications tell of a post, for `verify`."""
@@ -191,7 +193,7 @@ class PostStore(BatchedReads[PostRecord]):
 
     async def pending(self, task: Task, ids: Sequence[ObjectId]) -> list[Document]:
         """Those of these posts for which a task is pending, with their outboxes, for the workers; one operation."""
-        return await self._posts.find({"_id": {"$in": list(ids)}, "outbox": task.value}).to_list()
+        return await self._posts.find({**self._each(ids), "outbox": task.value}).to_list()
 
     async def shown_among(self, author_ids: Mapping[ObjectId, ObjectId]) -> set[ObjectId]:
         """Those of these posts, given with their authors, that are ready and not deleted; one operation."""

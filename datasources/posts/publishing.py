@@ -14,9 +14,9 @@ from pymongo.errors import DuplicateKeyError
 from datasources.jobs.idempotency import Idempotency, find_earlier
 from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import JobQueue
-from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.sharded_ids import ShardedIds, new_id, with_free_id
 from datasources.mongo.transactions import after_transaction
 from datasources.posts.cached_posts import PostCache
 from datasources.redis.invalidation import InvalidatingWrites
@@ -35,12 +35,18 @@ class PublishingStore:
     """
 
     def __init__(
-        self, database: Database, job_queue: JobQueue, cache: PostCache, first_pages: Cache[ObjectId, Any]
+        self,
+        database: Database,
+        job_queue: JobQueue,
+        cache: PostCache,
+        first_pages: Cache[ObjectId, Any],
+        sharded_ids: ShardedIds,
     ) -> None:
         self._posts: Readable = database["posts"]
         self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
         self._first_pages = first_pages
         self._job_queue = job_queue
+        self._sharded_ids = sharded_ids
 
     async def create(
         self,
@@ -56,7 +62,7 @@ class PublishingStore:
         """
         content = draft.to_document()
         document: Document = {
-            "_id": post_id or clock.new_id(),
+            "_id": post_id or new_id(author_id),
             "author_id": author_id,
             "image_inputs": content.pop("images"),
             **content,
@@ -70,8 +76,7 @@ class PublishingStore:
             **(idempotency.fields() if idempotency else {}),
         }
         try:
-            async with self._writes.invalidating([document["_id"]]) as posts:
-                await posts.insert_one(document)
+            await self._insert(document)
         except DuplicateKeyError:
             first = await find_earlier(self._posts, "author_id", author_id, idempotency)
             if first is None:
@@ -117,10 +122,16 @@ class PublishingStore:
         if document is not None:
             await self._job_queue.enqueue_pending(Fact.POST, [document])
 
+    @with_free_id
+    async def _insert(self, document: Document) -> None:
+        async with self._writes.invalidating([document["_id"]]) as posts:
+            await posts.insert_one(document)
+
     async def _leave_processing(
         self, post_id: ObjectId, changes: dict[str, Any], session: Session | None = None
     ) -> Document | None:
-        query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
+        place = self._sharded_ids.with_accounts("author_id", [post_id])
+        query = {"_id": post_id, **place, "status": PostStatus.PROCESSING.value, "deleted": False}
         changes["$inc"] = {"version": 1}
         async with self._writes.invalidating([post_id], session) as posts:
             return await posts.find_one_and_update(query, changes, return_document=True, session=session)

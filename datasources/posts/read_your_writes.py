@@ -4,6 +4,7 @@ The record and the viewer's facts are read from one snapshot, so no fact is left
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from bson import ObjectId
 from datasources.mongo.client import Database, Document
 from datasources.mongo.joined_reads import JOINED, find_joined, first, join, snapshot_of
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.comments import is_comment_shown
 from domain.jobs import Task
 from domain.limits import PREVIEW_COMMENTS
@@ -27,14 +29,17 @@ USER_FIELDS = dict.fromkeys(UserRecord.__struct_encode_fields__, 1)  # so withou
 class ReadYourWrites:
     """Reads of single records for the payloads of mutations; one operation each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sharded_ids: ShardedIds) -> None:
+        self._sharded_ids = sharded_ids
         self._posts = snapshot_of(database, "posts")
         self._users = snapshot_of(database, "users")
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId) -> PostRecord | None:
         """A post whose counts and preview include the viewer's own like and comments."""
-        own = [join_own_like("post_likes", post_id, viewer_id), *join_own_comments(post_id, viewer_id)]
-        found = await find_joined(self._posts, post_id, own)
+        of_post = self._sharded_ids.comments([post_id])
+        own = [join_own_like("post_likes", post_id, viewer_id), *join_own_comments(post_id, viewer_id, of_post)]
+        where = partial(self._sharded_ids.with_accounts, "author_id")
+        found = await find_joined(self._posts, post_id, own, where)
         if found is None:
             return None
         post, joined = readable(PostRecord, found[0]), found[1]
@@ -61,15 +66,17 @@ def join_own_like(collection: str, target_id: ObjectId, viewer_id: ObjectId) -> 
     return join(collection, "likes", where={"target_id": target_id, "user_id": viewer_id})
 
 
-def join_own_comments(post_id: ObjectId, viewer_id: ObjectId) -> list[Document]:
+def join_own_comments(post_id: ObjectId, viewer_id: ObjectId, of_post: Document) -> list[Document]:
     """Stages that join the uncounted comments of a post that the viewer added or deleted, for `own_comments`.
+
+    `of_post` says where the post's comments lie.
 
     Only a post's author deletes others' comments. For everybody else the second stage finds nothing by the index, so it
     does not go through all uncounted comments of a popular post.
     """
     own_post = {"$cond": [{"$eq": ["$author_id", viewer_id]}, "$_id", None]}
-    added = {"post_id": post_id, "author_id": viewer_id, "outbox": Task.COUNT.value}
-    deleted = {"deleted_by": viewer_id, "outbox": Task.COUNT.value}
+    added = {"post_id": post_id, **of_post, "author_id": viewer_id, "outbox": Task.COUNT.value}
+    deleted = {**of_post, "deleted_by": viewer_id, "outbox": Task.COUNT.value}
     return [
         {"$set": {f"{JOINED}.own_post": own_post}},
         join("comments", "comments", where=added, fields=_COMMENT_FIELDS),

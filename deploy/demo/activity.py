@@ -11,6 +11,7 @@ from bson import ObjectId
 from datasources.concurrency.tasks import run_all
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
+from datasources.mongo.sharded_ids import new_id
 from datasources.posts.likes import LikeStore
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE, user_id
 from deploy.demo.publishing import finish
@@ -115,11 +116,15 @@ class Activity:
         moment: datetime,
         parent: CommentRecord | None = None,
     ) -> CommentRecord:
-        return await self._sources.comments.add(
+        (post,) = await self._sources.posts.by_ids([post_id])
+        if post is None:
+            raise LookupError(f"the post {post_id} is gone")
+        return await self._sources.commenting.add(
             post_id,
             user_id(comment.author),
             comment.text,
             clock.now(),
+            new_id=new_id(post.author_id),
             created_at=moment,
             parent_id=None if parent is None else parent.id,
             mention_ids=[user_id(handle) for handle in mentions(comment.text) if handle in BY_NAME],

@@ -63,11 +63,6 @@ def fixed_id(moment: datetime, number: int) -> ObjectId:
     return ObjectId(struct.pack(">I", int(moment.timestamp())) + _MARK + number.to_bytes(3, "big"))
 
 
-def id_at(moment: datetime) -> ObjectId:
-    """A new unique id that sorts as if it had been made at `moment`."""
-    return ObjectId(struct.pack(">I", int(moment.timestamp())) + ObjectId().binary[4:])
-
-
 def joined_at(username: str) -> datetime:
     """When a person made the account."""
     return OPENED + NUMBERS[username] * timedelta(hours=19)

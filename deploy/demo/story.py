@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from bson import ObjectId
 
+from datasources.mongo.sharded_ids import new_id
 from deploy.demo.dialogue import ABOUT, ANYTHING, EXPLANATIONS, POINTING, THANKS
-from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at
+from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, user_id
 from deploy.demo.post_details import ADDED, IN_THE_PICTURE, PLACES
 from domain.records.posts import LocationRecord
 
@@ -65,7 +66,9 @@ class PlannedPost(NamedTuple):
 
     def new_id(self, now: datetime) -> ObjectId:
         """An id for it that sorts by that time."""
-        return fixed_id(EXAMPLE_AT, EXAMPLE) if self.number == EXAMPLE else id_at(self.made_at(now))
+        return (
+            fixed_id(EXAMPLE_AT, EXAMPLE) if self.number == EXAMPLE else new_id(user_id(self.author), self.made_at(now))
+        )
 
 
 def planned_posts(count: int = POSTS) -> list[PlannedPost]:

@@ -76,7 +76,7 @@ def with_session(person: Person, http: httpx2.AsyncClient) -> Person:
 async def test_clients_change_between_two_versions_and_nothing_is_lost(
     shared_settings: Settings, tmp_path: Path
 ) -> None:
-    with own_database(shared_settings, drain_notice=0.0) as own:
+    with own_database(shared_settings, drain_notice=0.0, sharded_ids_since=None) as own:
         settings = with_own_buckets(own)
         async with opened(settings) as world:
             sides = Sides(settings, tmp_path)

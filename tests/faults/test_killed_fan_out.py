@@ -6,6 +6,7 @@ from random import Random
 
 from bson import ObjectId
 
+from datasources.mongo.sharded_ids import new_id
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, now
@@ -49,7 +50,8 @@ async def test_a_worker_killed_during_long_fan_outs_leaves_every_feed_correct(
 async def create_followers(world: World, author: UserRecord, count: int) -> set[ObjectId]:
     """Creates so many followers of an author, with live and complete feeds but without accounts. Returns their ids."""
     ids = [ObjectId() for _ in range(count)]
-    follows = [{"follower_id": id_, "followee_id": author.id, "state": "FOLLOWING", "version": 1} for id_ in ids]
+    standing = {"followee_id": author.id, "state": "FOLLOWING", "version": 1}
+    follows = [{"_id": new_id(id_), "follower_id": id_, **standing} for id_ in ids]
     feeds = [{"_id": id_, "live": True, "floor": ObjectId(b"\0" * 12), "seen_at": now(), "version": 1} for id_ in ids]
     await world.sources.database["follows"].insert_many(follows, ordered=False)
     listed = [{"_id": {"u": author.id, "f": id_}} for id_ in ids]

@@ -7,7 +7,8 @@ from random import Random
 
 from pymongo import WriteConcern
 
-from datasources.posts.comments import CommentStore
+from datasources.mongo.sharded_ids import ShardedIds
+from datasources.posts.commenting import CommentingStore
 from datasources.posts.likes import LikeStore
 from domain.jobs import Fact
 from tests.support.actions import Action, Progress, carry_out, likes_and_comments, writers
@@ -26,8 +27,8 @@ def weak(world: World) -> World:
     """The same world, with likes and comments acknowledged before they are on disk."""
     database = world.sources.database.with_options(write_concern=WriteConcern(w=1, j=False))
     likes = LikeStore(database, Fact.POST_LIKE, world.sources.job_queue, world.sources.caches.like_marks.invalidate)
-    comments = CommentStore(database, world.sources.job_queue, world.sources.caches.comments)
-    return World(changed_sources(world.sources, post_likes=likes, comments=comments))
+    commenting = CommentingStore(database, world.sources.job_queue, world.sources.caches.comments, ShardedIds(None))
+    return World(changed_sources(world.sources, post_likes=likes, commenting=commenting))
 
 
 async def write_and_kill(

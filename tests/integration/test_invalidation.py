@@ -19,6 +19,7 @@ from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
 from datasources.media.images import ImageStore, Move
 from datasources.mongo.client import Session
+from datasources.mongo.sharded_ids import new_id
 from datasources.mongo.transactions import after_transaction, in_transaction
 from datasources.posts.comments import CommentStore
 from datasources.posts.posts import PostStore
@@ -177,7 +178,7 @@ async def _collect_comments(world: World, ana: UserRecord, bob: UserRecord) -> N
 
 
 async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
-    shown = image(ObjectId())
+    shown = image(new_id(ana.id))
     await insert_upload(world, shown, ana.id)
     draft = PostDraft(images=[PostImage(upload_id=shown.id)])
     post = await world.sources.publishing.create(ana.id, draft, now())

@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
+from datasources.mongo.sharded_ids import new_id
 from deploy.cli.maintenance_reports import run_gc
 from domain.records.uploads import UploadStatus
 from tests.support.emptying import empty_with_files
@@ -38,7 +39,7 @@ async def removed(world: World, *, min_age: timedelta = AT_ONCE, dry_run: bool =
 
 async def stored_upload(world: World, owner_id: ObjectId, made: datetime, **fields: Any) -> ObjectId:
     """A ready upload with its files and its slots of the quota."""
-    record = image(ObjectId())
+    record = image(new_id(owner_id))
     for rendition in record.renditions:
         await world.sources.blobs.put_media(rendition.key, b"a picture", "image/jpeg")
     quota = {"quota_day": f"{made:%Y-%m-%d}", "quota_month": f"{made:%Y-%m}", "day_slot": 0, "month_slot": 0}

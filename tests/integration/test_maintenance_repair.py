@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from datasources.mongo.sharded_ids import new_id
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
 from tests.support.breaks import BREAKS
@@ -81,7 +82,13 @@ async def test_dead_letters_stay_dead_and_other_work_is_done(own: World) -> None
 async def test_work_that_fails_is_listed_and_does_not_stop_the_rest(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
-    broken = {"author_id": scene.ana.id, "outbox": ["notify"], "due_at": now(), "enqueues": 0}
+    broken = {
+        "_id": new_id(scene.ana.id),
+        "author_id": scene.ana.id,
+        "outbox": ["notify"],
+        "due_at": now(),
+        "enqueues": 0,
+    }
     await own.sources.database["posts"].insert_one({**broken, "deleted": False})
     done = await run_repair(own)
     assert [finding.kind for finding in done.left] == ["post.unreadable", "unfinished"]

@@ -7,12 +7,13 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
+from datasources.mongo.sharded_ids import COMMENT_KEY, key_in, new_id
 from domain.image_formats import SourceFormat
 from domain.records.posts import PostDraft, PostImage
 from tests.support.factories import World, now
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
-from workers.maintenance.checks.claims import ORPHAN, UNCLAIMED
+from workers.maintenance.checks.claims import ORPHAN, ORPHAN_KEY, UNCLAIMED
 from workers.maintenance.checks.feed_entries import MISSING
 from workers.maintenance.checks.feed_modes import WRONG as FEED_MODE
 from workers.maintenance.checks.followers import LISTED, UNLISTED
@@ -34,7 +35,12 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SECOND_LOOK", 0.0)
 
 
+OWNERS = {"posts": "author_id", "follows": "follower_id"}  # whose account the ids of documents say
+
+
 async def insert(world: World, collection: str, **fields: Any) -> None:
+    if collection in OWNERS:
+        fields["_id"] = new_id(fields[OWNERS[collection]])
     await world.sources.database[collection].insert_one(fields)
 
 
@@ -63,7 +69,10 @@ def unnotified(likes: str) -> Break:
 
 def comment(**fields: Any) -> Break:
     async def run(world: World, scene: Scene) -> None:
+        comment_id = new_id(scene.ana.id)
         whole: dict[str, Any] = {
+            "_id": comment_id,
+            COMMENT_KEY: key_in(comment_id),
             "post_id": scene.post.id,
             "author_id": scene.bob.id,
             "parent_id": None,
@@ -92,6 +101,10 @@ async def lost_claims(world: World, _scene: Scene) -> None:
 
 async def claim_of_nobody(world: World, _scene: Scene) -> None:
     await insert(world, "claims", _id="username_key:nobody", user_id=ObjectId())
+
+
+async def key_of_no_comment(world: World, scene: Scene) -> None:
+    await insert(world, "claims", _id=f"key:{scene.ana.id}:addComment:k", fact_id=ObjectId(), digest=b"")
 
 
 async def listed_without_a_follow(world: World, scene: Scene) -> None:
@@ -202,6 +215,7 @@ BREAKS: dict[str, Break] = {
     "follow.pulled": author_pulled_without_a_switch,
     UNCLAIMED: lost_claims,
     ORPHAN: claim_of_nobody,
+    ORPHAN_KEY: key_of_no_comment,
     LISTED: listed_without_a_follow,
     UNLISTED: unlisted_follow,
     "block.self": pair("blocks", "blocker_id", "blocked_id"),

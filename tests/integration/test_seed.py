@@ -21,6 +21,8 @@ from domain.records.follows import FollowState
 from domain.records.posts import PostStatus
 from tests.support.factories import opened
 
+pytestmark = pytest.mark.asks_all_shards  # for the post that examples name, whose id is the same in every demo
+
 POSTS = 3
 KILLED_AT = "posts 1 of 3"
 SEED_AND_DIE = f"""

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from graphql import GraphQLInputObjectType, is_non_null_type
 from strawberry import UNSET
 
+from datasources.mongo.sharded_ids import new_id
 from domain.ids import to_global_id
 from domain.records.images import ImageRecord
 from domain.records.posts import LocationRecord, PostRecord
@@ -94,7 +94,7 @@ async def new_subject(world: World, member: str) -> Subject:
 
 async def ready_upload(world: World, owner: UserRecord) -> tuple[str, ImageRecord]:
     """A ready upload, whose bytes are not stored."""
-    shown = image(ObjectId())
+    shown = image(new_id(owner.id))
     await insert_upload(world, shown, owner.id)
     return to_global_id("MediaUpload", shown.id), shown
 

@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.jobs.idempotency import Idempotency
+from datasources.mongo.sharded_ids import new_id_beside
 from datasources.outages import is_outage
 from datasources.sources import open_sources
 from domain.image_formats import SourceFormat
@@ -52,7 +53,9 @@ class Comment:
 
     async def do(self, world: World) -> None:
         key = Idempotency.of(self.key, "addComment", {"postId": str(self.post_id)})
-        await world.sources.comments.add(self.post_id, self.user_id, self.key, now(), idempotency=key)
+        await world.sources.commenting.add(
+            self.post_id, self.user_id, self.key, now(), new_id=new_id_beside(self.post_id), idempotency=key
+        )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from strawberry.types import ExecutionResult
 
 from config import Settings
 from datasources.media.images import Move
+from datasources.mongo.sharded_ids import new_id
 from datasources.sources import Sources, open_sources, prepare
 from domain.image_formats import RenditionFormat
 from domain.jobs import Job
@@ -96,7 +97,7 @@ class World:
 
     async def draft(self, author: UserRecord, **draft: Any) -> PostRecord:
         """A PROCESSING post whose upload does not exist."""
-        described = PostDraft(images=[PostImage(upload_id=ObjectId())], **draft)
+        described = PostDraft(images=[PostImage(upload_id=new_id(author.id))], **draft)
         return await self.sources.publishing.create(author.id, described, now())
 
     async def publish(self, post: PostRecord, *, tagged: Sequence[UserRecord] = ()) -> PostRecord:
@@ -120,7 +121,9 @@ class World:
 
     async def comment(self, post: PostRecord, author: UserRecord, text: str = "nice", **rest: Any) -> CommentRecord:
         """As `addComment`."""
-        return await self.sources.comments.add(post.id, author.id, text, now(), **rest)
+        return await self.sources.commenting.add(
+            post.id, author.id, text, now(), **{"new_id": new_id(post.author_id), **rest}
+        )
 
     async def drain(self) -> set[Job]:
         """Runs all pending jobs. Returns those that wait for something else to happen."""

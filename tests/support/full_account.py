@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
 from datasources.media.images import Move
+from datasources.mongo.sharded_ids import new_id
 from domain.jobs import Fact, Job, Task
 from domain.records.comments import CommentRecord
 from domain.records.images import TagRecord
@@ -43,7 +44,7 @@ async def create_upload(
     world: World, owner: UserRecord, status: UploadStatus = UploadStatus.READY, **fields: Any
 ) -> ObjectId:
     """An upload with objects in both buckets. One that is not ready has none in the media bucket."""
-    upload_id, made = ObjectId(), now()
+    upload_id, made = new_id(owner.id), now()
     shown = image(upload_id, Area.PRIVATE if owner.is_private else Area.PUBLIC)
     document: dict[str, Any] = {
         "_id": upload_id,

@@ -7,8 +7,9 @@ fails the test, unless `tests/support/allowed_scatters.py` lists the function th
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum, auto
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import msgspec
@@ -28,6 +29,14 @@ _EQUAL = {"$eq", "$in"}
 _LOWER, _UPPER = {"$gt", "$gte"}, {"$lt", "$lte"}
 
 
+class Reach(Enum):
+    """How many documents a command is about, which says how much of the key it must name."""
+
+    MANY = auto()
+    ONE = auto()  # a write of one
+    UPSERT = auto()
+
+
 class Scatter(msgspec.Struct, frozen=True, order=True):
     """A query of a collection that names too little of its shard key: who asked, and by which fields."""
 
@@ -41,7 +50,6 @@ class ShardAudit(monitoring.CommandListener):
     """Collects the product's scattered queries that no list allows."""
 
     def __init__(self) -> None:
-        self.seen: set[Scatter] = set()
         self.unexpected: list[Scatter] = []
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
@@ -51,7 +59,6 @@ class ShardAudit(monitoring.CommandListener):
             return
         for collection, query in scattered:
             scatter = Scatter(collection, caller, event.command_name, tuple(sorted(_fields(query))))
-            self.seen.add(scatter)
             if not is_allowed(collection, caller):
                 self.unexpected.append(scatter)
 
@@ -64,20 +71,22 @@ class ShardAudit(monitoring.CommandListener):
 
 def scattered_queries(name: str, command: Query) -> Iterator[tuple[str, Query]]:
     """The collections and queries of a command that go to all shards."""
-    for collection, query, is_whole in _queries(name, command):
+    for collection, query, reach in _queries(name, command):
         key = SHARD_KEYS.get(collection)
-        if key is not None and not is_targeted(query, key, is_whole=is_whole):
+        if key is not None and not is_targeted(query, key, reach):
             yield collection, query
 
 
-def is_targeted(query: Query, key: ShardKey, *, is_whole: bool = False) -> bool:
-    """Whether a query goes to some shards only: it names the key, or where ranges do, its first field.
+def is_targeted(query: Query, key: ShardKey, reach: Reach = Reach.MANY) -> bool:
+    """Whether a query goes to some shards only: it names the first field of the key, by a range if that is not hashed.
 
-    `is_whole` asks for each field of the key: upserts, and writes of one document chosen by more than its `_id`.
+    An upsert names each field of the key. A write of one document does so, or names its `_id` beside the first field.
     """
-    if is_whole or key.is_hashed:
-        return all(_names(query, field) for field in key.fields)
-    return _names(query, key.fields[0], with_ranges=True)
+    is_whole = all(_names(query, field) for field in key.fields)
+    if is_whole or reach is Reach.UPSERT:
+        return is_whole
+    begins = _names(query, key.fields[0], with_ranges=not key.is_hashed)
+    return begins and (reach is Reach.MANY or _names(query, "_id"))
 
 
 def _names(query: Query, field: str, *, with_ranges: bool = False) -> bool:
@@ -94,32 +103,51 @@ def _names(query: Query, field: str, *, with_ranges: bool = False) -> bool:
     return "$or" in query and all(_names(each, field, with_ranges=with_ranges) for each in query["$or"])
 
 
-def _queries(name: str, command: Query) -> Iterator[tuple[str, Query, bool]]:
-    """The collections and queries of a command, and whether each must name the whole key."""
+def _queries(name: str, command: Query) -> Iterator[tuple[str, Query, Reach]]:
+    """The collections and queries of a command, and how many documents each is about."""
     match name:
         case "find":
-            yield command["find"], command.get("filter", {}), False
-        case "distinct":
-            yield command["distinct"], command.get("query", {}), False
+            yield command["find"], command.get("filter", {}), Reach.MANY
+        case "distinct" | "count":
+            yield command[name], command.get("query", {}), Reach.MANY
         case "findAndModify":
-            yield command["findAndModify"], command.get("query", {}), True
+            yield command["findAndModify"], command.get("query", {}), _reach(command, is_one=True)
         case "update":
             for each in command.get("updates", ()):
-                yield command["update"], each["q"], not each.get("multi", False)
+                yield command["update"], each["q"], _reach(each, is_one=not each.get("multi", False))
         case "delete":
             for each in command.get("deletes", ()):
-                yield command["delete"], each["q"], each.get("limit") == 1
+                yield command["delete"], each["q"], _reach(each, is_one=each.get("limit") == 1)
         case "aggregate" if isinstance(command["aggregate"], str):
-            yield from _queries_of_pipeline(command["aggregate"], command["pipeline"])
+            for collection, query in _queries_of_pipeline(command["aggregate"], command["pipeline"]):
+                yield collection, query, Reach.MANY
 
 
-def _queries_of_pipeline(collection: str, pipeline: Sequence[Query]) -> Iterator[tuple[str, Query, bool]]:
-    yield collection, _first_match(pipeline), False
+def _reach(write: Query, *, is_one: bool) -> Reach:
+    if write.get("upsert", False):
+        return Reach.UPSERT
+    return Reach.ONE if is_one else Reach.MANY
+
+
+def _queries_of_pipeline(
+    collection: str, pipeline: Sequence[Query], joined: Query = MappingProxyType({})
+) -> Iterator[tuple[str, Query]]:
+    yield collection, {**_first_match(pipeline), **joined}
     for stage in pipeline:
-        if "$lookup" in stage:
-            lookup = stage["$lookup"]
-            joined = {lookup["foreignField"]: {"$in": ()}} if "foreignField" in lookup else {}
-            yield lookup["from"], {**_first_match(lookup.get("pipeline", ())), **joined}, False
+        ((operator, given),) = stage.items()
+        match operator:
+            case "$lookup":
+                on = {given["foreignField"]: {"$in": ()}} if "foreignField" in given else {}
+                yield from _queries_of_pipeline(given["from"], given.get("pipeline", ()), on)
+            case "$graphLookup":
+                yield given["from"], {**given.get("restrictSearchWithMatch", {}), given["connectToField"]: {"$in": ()}}
+            case "$unionWith" if isinstance(given, str):
+                yield given, {}
+            case "$unionWith":
+                yield from _queries_of_pipeline(given["coll"], given.get("pipeline", ()))
+            case "$facet":  # whose pipelines go on with what is there
+                for inner in given.values():
+                    yield from list(_queries_of_pipeline(collection, inner))[1:]
 
 
 def _first_match(pipeline: Sequence[Query]) -> Query:

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from datasources.accounts.common_passwords import is_common
-from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at, user_id
+from datasources.mongo.sharded_ids import new_id
+from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, user_id
 from deploy.demo.story import EXAMPLE, POSTS, planned_posts
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_POST
 from domain.password_rules import checked_password
@@ -72,7 +73,8 @@ def test_people_could_have_registered() -> None:
 
 def test_ids_sort_by_their_moment() -> None:
     later = NOW + timedelta(seconds=1)
-    assert fixed_id(NOW, 5) < id_at(later) < fixed_id(later + timedelta(seconds=1), 0)
+    author_id = user_id(DEMO_USERNAME)
+    assert fixed_id(NOW, 5) < new_id(author_id, later) < fixed_id(later + timedelta(seconds=1), 0)
     assert fixed_id(NOW, 5) == fixed_id(NOW, 5)
-    assert id_at(NOW) != id_at(NOW)
+    assert new_id(author_id, NOW) != new_id(author_id, NOW)
     assert len({user_id(person.username) for person in PEOPLE}) == len(PEOPLE)

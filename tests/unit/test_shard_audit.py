@@ -13,12 +13,8 @@ from tests.support.allowed_scatters import is_allowed
 from tests.support.shard_audit import scattered_queries
 from tests.support.stack import ROOT
 
-ONE, OTHER = ObjectId(), ObjectId()
+ONE, OTHER, KEY = ObjectId(), ObjectId(), b"12345"
 ROW = re.compile(r"^\| (?P<names>`[^|]+`) \| (?P<key>`\{[^|]+\}`|none) \|", re.MULTILINE)
-# Unique on one shard, and in a cluster only within each. `docs/scaling.md` says what they need.
-NOT_ACROSS_SHARDS = {
-    ("comments", ("author_id", "idempotency_key")),
-}
 TARGETED: dict[str, dict[str, Any]] = {
     "by the key": {"find": "follows", "filter": {"follower_id": ONE, "state": "FOLLOWING"}},
     "by several keys": {"find": "posts", "filter": {"author_id": {"$in": [ONE, OTHER]}}},
@@ -26,18 +22,37 @@ TARGETED: dict[str, dict[str, Any]] = {
     "by every branch": {"find": "blocks", "filter": {"$or": [{"blocker_id": ONE}, {"blocker_id": OTHER}]}},
     "by one condition of several": {"find": "posts", "filter": {"$and": [{"_id": ONE}, {"author_id": ONE}]}},
     "by a range": {"find": "feed_entries", "filter": {"_id": {"$gt": {"o": ONE}, "$lt": {"o": OTHER}}}},
-    "by the first field": {"find": "comments", "filter": {"post_id": ONE}},
+    "by the first field": {"find": "comments", "filter": {"post_author_key": KEY}},
+    "a count by the key": {"count": "posts", "query": {"author_id": ONE}},
     "a collection on one shard": {"find": "fan_outs", "filter": {"post_id": ONE}},
     "a write of many by the first field": {
         "update": "comments",
-        "updates": [{"q": {"post_id": ONE}, "u": {}, "multi": True}],
+        "updates": [{"q": {"post_author_key": KEY}, "u": {}, "multi": True}],
     },
-    "a write of one by the whole key": {"findAndModify": "comments", "query": {"post_id": ONE, "_id": OTHER}},
+    "a write of one by the whole key": {"findAndModify": "comments", "query": {"post_author_key": KEY, "_id": OTHER}},
+    "a write of one by its id and a range of the key": {
+        "update": "posts",
+        "updates": [{"q": {"_id": ONE, "author_id": {"$gte": ONE, "$lte": OTHER}}, "u": {}}],
+    },
     "a join by the key": {
         "aggregate": "posts",
         "pipeline": [
             {"$match": {"author_id": ONE}},
             {"$lookup": {"from": "users", "localField": "author_id", "foreignField": "_id", "pipeline": []}},
+        ],
+    },
+    "a union by the key": {
+        "aggregate": "posts",
+        "pipeline": [
+            {"$match": {"author_id": ONE}},
+            {"$unionWith": {"coll": "uploads", "pipeline": [{"$match": {"owner_id": ONE}}]}},
+        ],
+    },
+    "a search through a graph by the key": {
+        "aggregate": "users",
+        "pipeline": [
+            {"$match": {"_id": ONE}},
+            {"$graphLookup": {"from": "follows", "connectFromField": "_id", "connectToField": "follower_id"}},
         ],
     },
 }
@@ -50,13 +65,63 @@ SCATTERED: dict[str, dict[str, Any]] = {
     "by a range without an end": {"find": "posts", "filter": {"author_id": {"$gt": ONE}}},
     "by a range of a hashed key": {"find": "users", "filter": {"_id": {"$gt": ONE, "$lt": OTHER}}},
     "by the second field": {"find": "comments", "filter": {"_id": ONE}},
-    "a write of one by the first field": {"findAndModify": "comments", "query": {"post_id": ONE}},
+    "a write of one by the first field": {"findAndModify": "comments", "query": {"post_author_key": KEY}},
+    "a write of one by a range of the key": {
+        "update": "posts",
+        "updates": [{"q": {"author_id": {"$gte": ONE, "$lte": OTHER}}, "u": {}}],
+    },
+    "an upsert by its id and a range of the key": {
+        "findAndModify": "posts",
+        "query": {"_id": ONE, "author_id": {"$gte": ONE, "$lte": OTHER}},
+        "upsert": True,
+    },
     "an upsert by the first field": {"update": "post_likes", "updates": [{"q": {"target_id": ONE}, "upsert": True}]},
     "one of several writes": {
         "delete": "posts",
         "deletes": [{"q": {"author_id": ONE}, "limit": 0}, {"q": {"_id": ONE}, "limit": 0}],
     },
     "a distinct": {"distinct": "posts", "query": {"status": "READY"}},
+    "a count": {"count": "posts", "query": {"status": "READY"}},
+    "a count of all": {"count": "posts"},
+    "a union": {
+        "aggregate": "posts",
+        "pipeline": [{"$match": {"author_id": ONE}}, {"$unionWith": "uploads"}],
+    },
+    "a union by another field": {
+        "aggregate": "posts",
+        "pipeline": [
+            {"$match": {"author_id": ONE}},
+            {"$unionWith": {"coll": "uploads", "pipeline": [{"$match": {"_id": ONE}}]}},
+        ],
+    },
+    "a search through a graph by another field": {
+        "aggregate": "users",
+        "pipeline": [
+            {"$match": {"_id": ONE}},
+            {"$graphLookup": {"from": "follows", "connectFromField": "_id", "connectToField": "followee_id"}},
+        ],
+    },
+    "a join within a join": {
+        "aggregate": "posts",
+        "pipeline": [
+            {"$match": {"author_id": ONE}},
+            {
+                "$lookup": {
+                    "from": "users",
+                    "localField": "author_id",
+                    "foreignField": "_id",
+                    "pipeline": [{"$lookup": {"from": "follows", "localField": "_id", "foreignField": "followee_id"}}],
+                }
+            },
+        ],
+    },
+    "a join within a facet": {
+        "aggregate": "posts",
+        "pipeline": [
+            {"$match": {"author_id": ONE}},
+            {"$facet": {"a": [{"$lookup": {"from": "uploads", "localField": "upload_ids", "foreignField": "_id"}}]}},
+        ],
+    },
     "a join by another field": {
         "aggregate": "users",
         "pipeline": [
@@ -88,14 +153,14 @@ def test_every_collection_has_a_key_or_stays_on_one_shard() -> None:
 
 
 def test_unique_indexes_hold_across_shards() -> None:
-    """Each begins with the whole key, but for those that are known not to."""
+    """Each begins with the whole key."""
     not_across = {
         (name, fields)
         for name, indexes in INDEXES.items()
         for fields in (tuple(index.document["key"]) for index in indexes if index.document.get("unique"))
         if not ((key := SHARD_KEYS[name]) is None or begins_with(fields, key))
     }
-    assert not_across == NOT_ACROSS_SHARDS
+    assert not_across == set()
 
 
 def test_the_document_has_the_keys_of_the_table() -> None:
@@ -112,9 +177,9 @@ def test_the_commands_shard_what_can_be_sharded() -> None:
     assert 'sh.shardCollection("photos.users", {"_id": "hashed"})' in commands
     assert 'sh.shardCollection("photos.posts", {"author_id": 1})' in commands
     sharded = {command.split('"')[1].removeprefix("photos.") for command in commands if command.startswith("sh.")}
-    assert sharded == {name for name, key in SHARD_KEYS.items() if key is not None} - {"comments"}
-    (comment,) = [command for command in commands if command.startswith("//")]
-    assert comment.startswith("// comments stays on one shard: its unique index author_id_1_idempotency_key_1 ")
+    assert sharded == {name for name, key in SHARD_KEYS.items() if key is not None}
+    assert 'sh.shardCollection("photos.post_likes", {"target_id": "hashed", "user_id": 1})' in commands
+    assert commands[-1].startswith("// Then set PHOTOGRAM_SHARDED_IDS_SINCE ")
 
 
 def test_a_key_has_an_index_before_it_shards() -> None:

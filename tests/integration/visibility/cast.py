@@ -5,6 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from datasources.mongo.sharded_ids import new_id
 from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.records.posts import PostDraft, PostImage, PostRecord
@@ -74,7 +75,7 @@ class Cast:
 
     async def _upload(self, owner: Name, upload_id: ObjectId | None = None, **more: Any) -> ObjectId:
         """An upload that became an image, without files; with `image=None` it is not ready."""
-        upload_id = upload_id or ObjectId()
+        upload_id = upload_id or new_id(self.records[owner].id)
         await insert_upload(self.world, image(upload_id), self.records[owner].id, **more)
         self.scene.uploads[to_global_id("MediaUpload", upload_id)] = owner
         if more.get("image", True):

@@ -1,4 +1,4 @@
-"""Claims of handles, addresses and keys of registrations against the accounts that hold them.
+"""Claims of handles, addresses and keys of registrations against the accounts that hold them; of keys, the comments.
 
 Both are written in one transaction, so they agree at every moment.
 """
@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.accounts.claims import Claimed, claims_of
+from datasources.jobs.claimed_keys import key_ends_at
 from datasources.mongo.client import Document, Session
 from datasources.mongo.queries import find_by_ids, find_ids
 from datasources.mongo.transactions import in_transaction
@@ -18,6 +19,7 @@ from workers.maintenance.checks.check import Check, Finding, by_id, from_snapsho
 
 UNCLAIMED = "user.unclaimed"
 ORPHAN = "claim"
+ORPHAN_KEY = "claim.key"
 _FIELDS = dict.fromkeys(("state", *Claimed), 1)
 
 
@@ -36,16 +38,24 @@ async def _find_unclaimed(sources: Sources, ids: Sequence[ObjectId], session: Se
 
 
 async def _find_orphans(sources: Sources, ids: Sequence[Any], session: Session) -> list[Finding]:
-    """The claims whose account is gone or does not hold what they say."""
+    """The claims whose account is gone or does not hold what they say, or whose comment is gone."""
     claims = await find_by_ids(sources.database["claims"], ids, session=session)
     user_ids = [claim["user_id"] for claim in claims.values() if "user_id" in claim]
     accounts = await find_by_ids(sources.database["users"], user_ids, projection=_FIELDS, session=session)
-    why = "no account holds it, and nobody can have it"
+    keys = {claim_id: claim["fact_id"] for claim_id, claim in claims.items() if _is_kept_key(claim)}
+    facts = await find_by_ids(sources.database["comments"], list(keys.values()), projection={"_id": 1}, session=session)
+    why, why_key = "no account holds it, and nobody can have it", "the comment of this idempotency key is gone"
     return [
         Finding(kind=ORPHAN, id=str(claim_id), why=why)
         for claim_id, claim in claims.items()
         if "user_id" in claim and not _is_holder(accounts.get(claim["user_id"]), claim)
+    ] + [
+        Finding(kind=ORPHAN_KEY, id=claim_id, why=why_key) for claim_id, fact_id in keys.items() if fact_id not in facts
     ]
+
+
+def _is_kept_key(claim: Document) -> bool:
+    return "fact_id" in claim and "expires_at" not in claim
 
 
 def _is_held(account: Document) -> bool:
@@ -83,5 +93,13 @@ async def _free(sources: Sources, finding: Finding) -> None:
     await in_transaction(sources.client, apply)
 
 
+async def _free_key(sources: Sources, finding: Finding) -> None:
+    claim = await sources.database["claims"].find_one({"_id": finding.id})
+    if claim is not None and _is_kept_key(claim):
+        await sources.database["claims"].update_one(
+            {"_id": finding.id}, {"$set": {"expires_at": key_ends_at(claim["fact_id"])}}
+        )
+
+
 UNCLAIMED_ACCOUNTS = Check(collection="users", find=from_snapshot(_find_unclaimed), repairs={UNCLAIMED: by_id(_claim)})
-CLAIMS = Check(collection="claims", find=from_snapshot(_find_orphans), repairs={ORPHAN: _free})
+CLAIMS = Check(collection="claims", find=from_snapshot(_find_orphans), repairs={ORPHAN: _free, ORPHAN_KEY: _free_key})
