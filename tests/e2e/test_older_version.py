@@ -66,6 +66,13 @@ class Sides:
         return process
 
 
+async def prepare_as(folder: Path, settings: Settings) -> None:
+    """Prepares the database as a version does, with indexes that a later one may not make any more."""
+    argv = [sys.executable, "-m", "deploy.cli", "prepare"]
+    process = await asyncio.create_subprocess_exec(*argv, cwd=folder, env=child_environment(settings))
+    assert await process.wait() == 0
+
+
 def with_session(person: Person, http: httpx2.AsyncClient) -> Person:
     """The same person, at another process."""
     other = Person(http, person.token)
@@ -77,11 +84,11 @@ async def test_clients_change_between_two_versions_and_nothing_is_lost(
     shared_settings: Settings, tmp_path: Path
 ) -> None:
     with own_database(shared_settings, drain_notice=0.0, sharded_ids_since=None) as own:
-        settings = with_own_buckets(own)
+        settings, older = with_own_buckets(own), Path(str(OLDER))
+        await prepare_as(older, settings)
         async with opened(settings) as world:
             sides = Sides(settings, tmp_path)
             try:
-                older = Path(str(OLDER))
                 addresses = await asyncio.gather(sides.api("older", older), sides.api("newer", ROOT))
                 sides.workers("older", older)
                 sides.workers("newer", ROOT)
