@@ -5,7 +5,6 @@ from datasources.mongo.indexes import INDEXES
 
 ELSEWHERE = {
     "users": "the account itself",
-    "claims": "freed by the deletion itself",
     "fan_outs": "chunks of pending posts, which end with their own tasks",
     "leases": "names of processes",
     "failures": "deleted when their job is done",
