@@ -12,7 +12,7 @@ from bson import ObjectId
 from benchmarks.lib.documents import insert, post, users
 from datasources.feed.feed_states import HOLDS_ALL
 from datasources.jobs.outbox import pending_fields
-from datasources.jobs.redis_queue import stream_key
+from datasources.jobs.redis_queue import GROUP, stream_key
 from datasources.mongo import clock
 from datasources.sources import Sources
 from deploy.local.environment import child_environment
@@ -64,8 +64,8 @@ async def worker_processes(
     env, started = child_environment(sources.settings), list[asyncio.subprocess.Process]()
 
     async def all_read() -> bool:
-        names = [name for names in processes for name in names if name != RELAY]
-        return all([await _readers(sources, name) == names.count(name) for name in set(names)])
+        pairs = zip(started, processes, strict=True)
+        return all([await _reads(sources, process.pid, name) for process, names in pairs for name in names])
 
     try:
         for names in processes:
@@ -82,8 +82,11 @@ async def worker_processes(
             await process.wait()
 
 
-async def _readers(sources: Sources, worker: str) -> int:
+async def _reads(sources: Sources, pid: int, worker: str) -> bool:
+    """Whether this process reads a worker's queue. Consumers of others may be left there for a while."""
+    if worker == RELAY:
+        return True
     stream = stream_key(sources.settings.key_prefix, worker)
     redis = sources.redis.queue.of(stream)
-    groups = await redis.xinfo_groups(stream) if await redis.exists(stream) else []
-    return sum(group["consumers"] for group in groups)
+    consumers = await redis.xinfo_consumers(stream, GROUP) if await redis.exists(stream) else []
+    return any(consumer["name"].startswith(f"{pid}-".encode()) for consumer in consumers)
