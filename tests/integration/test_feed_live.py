@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -189,8 +189,11 @@ async def test_own_deleted_and_muted_posts_are_not_counted(world: World) -> None
 async def test_who_is_told_of_a_post_can_read_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The entry is written, and the first pages without it are still cached, when the listener looks by itself."""
     reader, author = await reader_and_author(world)
+    await world.drain()
     await read(world, reader)
-    monkeypatch.setattr(world.sources.feed_entries, "_first_pages", waiting := WaitingCache())
+    first_pages = world.sources.caches.first_pages
+    assert (await first_pages.cached([reader.id]))[reader.id] is not None
+    monkeypatch.setattr(world.sources.feed_entries, "_first_pages", waiting := WaitingCache(reader.id))
     async with listening(world, reader) as next_count:
         post = await world.post(author)
         async with asyncio.TaskGroup() as group:
@@ -203,13 +206,15 @@ async def test_who_is_told_of_a_post_can_read_it(world: World, monkeypatch: pyte
 
 
 class WaitingCache:
-    """First pages that a fan-out is about to invalidate."""
+    """First pages that a fan-out is about to invalidate, once it has put a post into the reader's feed."""
 
-    def __init__(self) -> None:
+    def __init__(self, reader_id: ObjectId) -> None:
+        self._reader_id = reader_id
         self.is_over = asyncio.Event()
 
-    async def must_invalidate(self, _owner_ids: object) -> None:
-        await self.is_over.wait()
+    async def must_invalidate(self, owner_ids: Iterable[ObjectId]) -> None:
+        if self._reader_id in owner_ids:
+            await self.is_over.wait()
 
 
 @pytest.mark.usefixtures("_polling_often")
