@@ -42,7 +42,8 @@ class Amazon:
     def settings(self, settings: Settings, **changes: object) -> Settings:
         """These settings with jobs over this server's SNS and SQS."""
         keys = {"aws_endpoint": self.url, "aws_access_key": "tested", "job_queue": "sns-sqs"}
-        return settings.model_copy(update=keys | changes)
+        patience = {"aws_timeout": 20.0}  # as long as moto may need on a busy machine; a killed one refuses at once
+        return settings.model_copy(update=keys | patience | changes)
 
     def _start(self) -> Process:
         command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", LOOPBACK, "-p", str(self._port)]
