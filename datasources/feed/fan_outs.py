@@ -1,8 +1,8 @@
 """Long fan-outs are split into chunks of the author's followers. Each chunk is a fact, so any number of workers share.
 
-A chunk is a span of the author's followers by their ids. It exists until it is done; a worker leases it for
-`CHUNK_LEASE`. Before it is split, a fan-out is one fact without a span. The post records the version it is split for;
-its fan-out is pending until none of these facts of that version is left.
+A chunk is a span of the author's followers by their ids. It exists until it is done, or until what is left of it takes
+its place; a worker leases it for `CHUNK_LEASE`. Before it is split, a fan-out is one fact without a span. The post
+records the version it is split for; its fan-out is pending until none of these facts of that version is left.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.transactions import in_transaction
-from domain.jobs import JOBS, Fact, Job, Task
+from domain.jobs import JOBS, Fact, Task
 from domain.records.record import Stored
 
 CHUNK_LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # its handler times out before it ends
@@ -102,14 +102,25 @@ class FanOutStore:
         return None if document is None else Chunk.from_document(document)
 
     async def advance_chunk(self, chunk: Chunk, above: ObjectId, now: datetime) -> None:
-        """Ends the lease of a chunk of which the followers up to `above` are done, and enqueues it again.
+        """Replaces a chunk of which the followers up to `above` are done by the rest of it, and enqueues that.
 
-        Does nothing if it was advanced meanwhile, so it is safe to repeat. If the queue loses it, the relay enqueues it
-        after as long as a lease: while many wait, it need not come any sooner.
+        Does nothing if it was replaced meanwhile, so it is safe to repeat. The rest has an id of its own: further
+        messages of the chunk find nothing, however many there are. If the queue loses the new one, the relay enqueues
+        it after as long as a lease: while many wait, it need not come any sooner.
         """
-        change = {"$set": {"above": above, "due_at": now + CHUNK_LEASE, "enqueues": 0}, "$unset": {"leased_until": ""}}
-        await self._chunks.update_one({"_id": chunk.id, "above": chunk.above}, change)
-        await self._job_queue.enqueue([Job(Task.FAN_OUT_CHUNK, Fact.FAN_OUT, str(chunk.id))])
+        rest = {"_id": clock.new_id(), "above": above, "due_at": now + CHUNK_LEASE, "enqueues": 0}
+
+        async def apply(session: Session) -> Document | None:
+            query = {"_id": chunk.id, "above": chunk.above}
+            before: Document | None = await self._chunks.find_one_and_delete(query, session=session)
+            if before is None:
+                return None
+            kept = {field: before[field] for field in before.keys() - {"leased_until", "dead_lettered"}}
+            await self._chunks.insert_one(after := kept | rest, session=session)
+            return after
+
+        if (after := await in_transaction(self._client, apply)) is not None:
+            await self._job_queue.enqueue_pending(Fact.FAN_OUT, [after])
 
     async def finish_chunk(self, chunk: Chunk) -> None:
         """Deletes a chunk that is done; after the last one, marks the post's fan-out done. Safe to repeat.

@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+from collections.abc import Mapping
 
 import pytest
 from bson import ObjectId
 
 from datasources.feed import fan_outs
 from datasources.feed.fan_outs import CHUNK_LEASE
+from datasources.jobs.outbox import MAX_PAUSE
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -27,6 +29,7 @@ from tests.support.interruptions import interruption
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, fan_out_chunk
 from workers.runtime.handler import RetryLater
+from workers.runtime.outbox_relay import relay_due
 
 CHUNK = 2
 
@@ -72,9 +75,9 @@ async def test_a_chunk_of_a_very_large_author_is_done_in_steps(world: World, mon
     monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 2)
     author, fans = await create_followed_author(world, 10)
     post = await split(world, author)
-    first, second = await open_chunk_ids(world, post.id)  # of six followers, and of four
-    for number, key in enumerate((first, second, first, second, first), 1):
-        await fan_out_chunk(world.tools, key)
+    assert len(await open_chunk_ids(world, post.id)) == 2  # of six followers, and of four
+    for number in range(1, 6):
+        await fan_out_chunk(world.tools, (await open_chunk_ids(world, post.id))[number % 2 - 1])
         assert len(await feeds_with(world, post.id)) == CHUNK * number
         assert await is_fan_out_pending(world, post.id) is (number < 5)
     assert await feeds_with(world, post.id) == ids_of(fans)
@@ -93,15 +96,51 @@ async def test_a_chunk_is_not_taken_back_by_a_worker_that_has_lost_it(
         ended = {"$set": {"leased_until": now() - CHUNK_LEASE}}
         await world.sources.database["fan_outs"].update_one({"_id": ObjectId(key)}, ended)
         for _ in range(2):
-            await fan_out_chunk(world.tools, key)
+            await fan_out_chunk(world.tools, *await open_chunk_ids(world, post.id))
 
     with interruption(world.sources.fan_outs, "advance_chunk", others_go_on):
         await fan_out_chunk(world.tools, key)
     assert len(await feeds_with(world, post.id)) == 2 * CHUNK
     for _ in range(2):
-        await fan_out_chunk(world.tools, key)
+        await fan_out_chunk(world.tools, *await open_chunk_ids(world, post.id))
     assert await feeds_with(world, post.id) == ids_of(fans)
     assert not await is_fan_out_pending(world, post.id)
+
+
+async def test_messages_of_a_chunk_do_not_multiply(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round of the lane takes so long that the relay enqueues again, in each turn, whatever waits."""
+    monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
+    author, _ = await create_followed_author(world, 14)
+    post = await split(world, author)
+    messages = await open_chunk_ids(world, post.id)
+
+    async def enqueue(jobs: Mapping[Job, str | None]) -> None:
+        messages.extend(job.key for job in jobs if job.task is Task.FAN_OUT_CHUNK)
+
+    monkeypatch.setattr(world.sources.job_queue, "enqueue_traced", enqueue)
+    for step in range(1, 7):
+        await relay_due(world.sources, now() + 2 * MAX_PAUSE)
+        queued = messages.copy()
+        messages.clear()
+        for key in queued:
+            await fan_out_chunk(world.tools, key)
+        assert len(await feeds_with(world, post.id)) == CHUNK * step
+        assert len(messages) == 1
+
+
+async def test_the_rest_of_a_chunk_has_been_pending_as_long_as_the_chunk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
+    author, _ = await create_followed_author(world, 3)
+    post = await split(world, author)
+    chunks = world.sources.database["fan_outs"]
+    since = now() - CHUNK_LEASE
+    await chunks.update_one({"post_id": post.id}, {"$set": {"pending_since": since}})
+    await fan_out_chunk(world.tools, *await open_chunk_ids(world, post.id))
+    (rest,) = await chunks.find({"post_id": post.id}).to_list()
+    assert rest["pending_since"] == since
+    assert "leased_until" not in rest
 
 
 async def test_a_fan_out_is_pending_until_its_last_chunk_is_done(world: World) -> None:

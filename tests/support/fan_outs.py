@@ -33,8 +33,8 @@ async def begin_fan_out(world: World, post_id: ObjectId) -> None:
 
 
 async def open_chunk_ids(world: World, post_id: ObjectId) -> list[str]:
-    """The ids of a post's chunks that are not done, in order."""
-    rows = await world.sources.database["fan_outs"].find({"post_id": post_id}, sort=[("_id", 1)]).to_list()
+    """The ids of a post's chunks that are not done, in the order of their followers."""
+    rows = await world.sources.database["fan_outs"].find({"post_id": post_id}, sort=[("above", 1)]).to_list()
     return [str(row["_id"]) for row in rows]
 
 

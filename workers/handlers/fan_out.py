@@ -79,7 +79,7 @@ async def split_fan_out(tools: Tools, key: str) -> None:
 async def fan_out_chunk(tools: Tools, key: str) -> None:
     """Puts a post into the feeds of up to `CHUNK` followers of a chunk, or takes it out of them.
 
-    If the chunk has more, it is enqueued again behind what waits, so that posts of other authors have their turn. Safe
+    If the chunk has more, the rest is enqueued behind what waits, so that posts of other authors have their turn. Safe
     to run twice, and beside a chunk of an earlier or later version of the post: it writes what the post says by now,
     whatever it was split for, and checks that afterwards.
     """
