@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from datasources.jobs.outbox import Stage, change
-from datasources.mongo.client import Collection, Document
+from datasources.jobs.outbox import Stage, add_pending, change
+from datasources.mongo.client import DUPLICATE_KEY, Collection, Document
 from datasources.mongo.sharded_ids import new_id
+from datasources.mongo.upserts import TRIES
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Task
 from domain.limits import FOLLOWING_MAX
@@ -66,6 +68,38 @@ def _change(values: Document, now: datetime, publishing: Sequence[Task]) -> list
 def id_of_new(follower_id: ObjectId) -> Stage:
     """A stage for upserts that gives a new follow an id that says where it lies; others keep theirs."""
     return {"$set": {"_id": {"$ifNull": ["$_id", new_id(follower_id)]}}}
+
+
+async def restart_backfills(
+    follows: Collection, follower_id: ObjectId, followee_ids: Sequence[ObjectId], now: datetime
+) -> None:
+    """Makes BACKFILL pending for the follows of these people; one that is gone is made as an ended one.
+
+    Safe to repeat, also by concurrent duplicates.
+    """
+    state = {"state": {"$ifNull": ["$state", FollowState.NONE.value]}}
+    left = list(followee_ids)
+    for attempt in range(1, TRIES + 1):
+        updates = [
+            UpdateOne(
+                {"follower_id": follower_id, "followee_id": followee_id},
+                [{"$set": state}, id_of_new(follower_id), FEED_CHANGE, add_pending([Task.BACKFILL], now)],
+                upsert=True,
+            )
+            for followee_id in left
+        ]
+        if not updates:
+            return
+        try:
+            await follows.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            failures = error.details["writeErrors"]
+            is_tried_again = attempt < TRIES and not error.details["writeConcernErrors"]
+            if not is_tried_again or any(each["code"] != DUPLICATE_KEY for each in failures):
+                raise
+            left = [left[each["index"]] for each in failures]  # the id is taken, or a duplicate made the follow
+        else:
+            return
 
 
 async def upsert_follow(

@@ -6,12 +6,11 @@ from functools import partial
 from typing import Any
 
 from bson import ObjectId
-from pymongo import UpdateOne
 
 from datasources.graph.cached_relations import GraphWrites
-from datasources.graph.follow_writes import FEED_CHANGE, STANDING, id_of_new, set_state, upsert_follow
+from datasources.graph.follow_writes import STANDING, restart_backfills, set_state, upsert_follow
 from datasources.graph.viewer_relations import both_ways
-from datasources.jobs.outbox import FIRST_PAUSE, add_pending, find_pending, mark_done
+from datasources.jobs.outbox import FIRST_PAUSE, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import set_numbers
@@ -158,14 +157,7 @@ class FollowStore:
 
         A follow that is gone stands as an ended one until that is done.
         """
-        state = {"state": {"$ifNull": ["$state", FollowState.NONE.value]}}
-        pipeline = [{"$set": state}, id_of_new(follower_id), FEED_CHANGE, add_pending([Task.BACKFILL], now)]
-        updates = [
-            UpdateOne({"follower_id": follower_id, "followee_id": followee_id}, pipeline, upsert=True)
-            for followee_id in followee_ids
-        ]
-        if updates:
-            await self._writes.follows.uncached.bulk_write(updates, ordered=False)
+        await restart_backfills(self._writes.follows.uncached, follower_id, followee_ids, now)
 
     async def by_id(self, follow_id: ObjectId) -> FollowRecord | None:
         """A follow, also an ended one."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
-from datasources.mongo.sharded_ids import COMMENT_KEY, key_in
+from datasources.mongo.sharded_ids import COMMENT_KEY, key_in, new_id
 from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
 from domain.records.posts import PostDraft, PostImage
@@ -54,6 +54,25 @@ async def test_a_follow_that_begins_again_keeps_its_id(world: World) -> None:
     assert first is not None
     assert again is not None
     assert again["_id"] == first["_id"]
+
+
+async def test_gone_follows_get_ids_of_their_own(world: World) -> None:
+    """Also if ids that other processes made are taken."""
+    ana, bob, cid = await world.users(3)
+    follows = world.sources.database["follows"]
+    last = new_id(bob.id).binary
+    second, count = int.from_bytes(last[:4]), int.from_bytes(last[4:7])
+    taken = [
+        {"_id": ObjectId((second + later).to_bytes(4) + ((count + next_) % 2**24).to_bytes(3) + last[7:])}
+        for later in range(10)
+        for next_ in (1, 2, 3)
+    ]
+    await follows.insert_many([{**each, "follower_id": each["_id"], "followee_id": ana.id} for each in taken])
+    await world.sources.follows.restart_backfill(bob.id, [ana.id, cid.id], now())
+    await follows.delete_many({"_id": {"$in": [each["_id"] for each in taken]}})
+    restarted = await follows.find({"follower_id": bob.id}).to_list()
+    assert {follow["followee_id"] for follow in restarted} == {ana.id, cid.id}
+    assert {key_in(follow["_id"]) for follow in restarted} == {bob.id.binary[:5]}
 
 
 @pytest.mark.asks_all_shards
