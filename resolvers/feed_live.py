@@ -21,21 +21,24 @@ BEFORE_ALL = ObjectId("0" * 24)
 
 
 @subscription(
-    FeedEvent | None, "New posts of others in the viewer's feed, coalesced: an event whenever their number has changed."
+    FeedEvent | None,
+    "New posts of others in the viewer's feed, coalesced: an event whenever there are more, fewer or others.",
 )
 async def feed_updated(info: Info) -> AsyncIterator[Any]:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
-    sent, last_read = 0, None
+    sent: tuple[int, ObjectId | None] = (0, None)
+    last_read: ObjectId | None = None
     async with sources.news.listen(feed_topic(viewer_id)) as listener:
         while True:
             listener.clear()
             read = await sources.feed_listeners.note_listening(viewer_id)
             last_read = read or last_read or await _newest(info, viewer_id)
             count = await _count_new(info, viewer_id, last_read)
-            if count > sent:
-                await sources.home_feed.show_latest(viewer_id)
-            if count != sent:
-                sent = count
+            new = count, last_read if count else None  # as many as before are others once the viewer has read
+            if new != sent:
+                if count:
+                    await sources.home_feed.show_latest(viewer_id)
+                sent = new
                 yield FeedEvent(new_post_count=count)
             await asyncio.sleep(FEED_EVENT_SECONDS)
             with contextlib.suppress(TimeoutError):

@@ -23,6 +23,7 @@ from resolvers.api import schema
 from schema.context import Context
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now, session_of
+from tests.support.fan_outs import feeds_with
 from tests.support.waiting import eventually
 from workers.handlers.fan_out import fan_out
 
@@ -199,10 +200,57 @@ async def test_who_is_told_of_a_post_can_read_it(world: World, monkeypatch: pyte
         async with asyncio.TaskGroup() as group:
             group.create_task(fan_out(world.tools, str(post.id)))
             assert await next_count() == 1
-            result = await world.execute(LATEST, reader)
-            assert result.data is not None
-            assert [edge["node"]["id"] for edge in result.data["feed"]["edges"]] == [to_global_id("Post", post.id)]
+            assert await feeds_with(world, post.id) == {reader.id}
+            assert await latest(world, reader) == [to_global_id("Post", post.id)]
             waiting.is_over.set()
+
+
+@pytest.mark.usefixtures("_polling_often")
+@pytest.mark.parametrize("told", [1, 2])
+async def test_who_has_read_and_is_told_of_no_more_posts_than_before_can_read_them(
+    world: World, monkeypatch: pytest.MonkeyPatch, told: int
+) -> None:
+    """They read, and another entry is written, in one pause of the listener, and it is not invalidated yet."""
+    reader, author = await reader_and_author(world)
+    is_pausing, is_over = asyncio.Event(), asyncio.Event()
+    note_listening = FeedListeners.note_listening
+
+    async def after_the_pause(self: FeedListeners, owner_id: ObjectId) -> ObjectId | None:
+        is_pausing.set()
+        await is_over.wait()
+        return await note_listening(self, owner_id)
+
+    async with listening(world, reader) as next_count:
+        for number in range(told):
+            await world.post(author)
+            await world.drain()
+            assert await next_count() == number + 1
+        monkeypatch.setattr(FeedListeners, "note_listening", after_the_pause)
+        await asyncio.wait_for(is_pausing.wait(), 20)
+        newest = (await latest(world, reader))[0]
+        await eventually(lambda: has_read(world, reader, newest))
+        monkeypatch.setattr(world.sources.feed_entries, "_first_pages", waiting := WaitingCache(reader.id))
+        post = await world.post(author)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fan_out(world.tools, str(post.id)))
+            await asyncio.wait_for(waiting.is_waiting.wait(), 20)
+            is_over.set()
+            assert await next_count() == 1
+            assert (await latest(world, reader))[0] == to_global_id("Post", post.id)
+            waiting.is_over.set()
+
+
+async def has_read(world: World, reader: UserRecord, newest: str) -> bool:
+    """Whether it is noted that a reader has read up to this post."""
+    noted = await world.redis.get(f"{world.sources.settings.key_prefix}feeds:read:{reader.id}")
+    return noted is not None and to_global_id("Post", ObjectId(noted)) == newest
+
+
+async def latest(world: World, reader: UserRecord) -> list[str]:
+    """The global ids of the newest posts that the feed shows."""
+    result = await world.execute(LATEST, reader)
+    assert result.data is not None
+    return [edge["node"]["id"] for edge in result.data["feed"]["edges"]]
 
 
 class WaitingCache:
@@ -210,10 +258,11 @@ class WaitingCache:
 
     def __init__(self, reader_id: ObjectId) -> None:
         self._reader_id = reader_id
-        self.is_over = asyncio.Event()
+        self.is_waiting, self.is_over = asyncio.Event(), asyncio.Event()
 
     async def must_invalidate(self, owner_ids: Iterable[ObjectId]) -> None:
         if self._reader_id in owner_ids:
+            self.is_waiting.set()
             await self.is_over.wait()
 
 
