@@ -1,6 +1,6 @@
 """The settings of every Photogram process: one frozen value, read once from the environment or a file."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -8,9 +8,8 @@ import orjson
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-LOCAL_ORIGINS = tuple(
-    f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*")
-)  # a web client's development server, on whatever port
+# A web client's development server, on whatever port.
+LOCAL_ORIGINS = tuple(f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*"))
 LOCAL_S3_SECRET = "photogram-local-secret"  # noqa: S105  the default that production refuses
 
 
@@ -24,6 +23,9 @@ def _split(value: object) -> object:
 
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+# Times that ids can hold, in seconds in four bytes.
+IdTime = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(2106, 1, 1, tzinfo=UTC))]
 
 
 class RedisUrls(NamedTuple):
@@ -47,7 +49,7 @@ class Settings(BaseSettings):
 
     mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=photogram"
     mongo_database: str = "photogram"
-    sharded_ids_since: AwareDatetime | None = Field(None, description="Later ids say their shard (docs/scaling.md).")
+    sharded_ids_since: IdTime | None = Field(None, description="Later ids say their shard (docs/scaling.md).")
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         description="One server, or redis+cluster://host,host, or redis+sentinel://host,host/service; rediss for TLS.",
@@ -64,9 +66,7 @@ class Settings(BaseSettings):
     webhook_private_addresses: bool = Field(
         False, description="Lets webhooks go over http and to private addresses: for tests, refused in production."
     )
-    events_source: str = Field(
-        "photogram", min_length=1, description="The `source` of events: this installation's URI."
-    )
+    events_source: str = Field("photogram", min_length=1, description="`source` of events: this installation's URI.")
     events_stream_length: int = Field(100_000, ge=1, description="Newest events kept in the stream of Redis.")
     events_stream_days: float = Field(7, gt=0, le=3650, description="Older events in the stream of Redis are removed.")
     aws_endpoint: str | None = Field(None, description="Where SNS, SQS and CloudFront are; None means Amazon.")
@@ -126,10 +126,7 @@ class Settings(BaseSettings):
     allow_root: bool = Field(False, description="Lets production run as root, for containers whose root has no rights.")
     metrics_host: str = Field("127.0.0.1", description="Where /metrics is served, for Prometheus alone.")
     metrics_port: int | None = Field(
-        None,
-        ge=1,
-        le=65535,
-        description="Port of /metrics; by default nowhere. With several processes the next ports are used too.",
+        None, ge=1, le=65535, description="Port of /metrics, of several processes also the next; by default nowhere."
     )
     observe_interval: float = Field(15.0, gt=0, description="Pause between two readings of what waits, for metrics.")
     drift_interval: float = Field(3600.0, ge=0, description="Pause between two checks of records; 0 for none.")

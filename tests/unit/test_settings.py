@@ -1,8 +1,11 @@
 from pathlib import Path
 
 import pytest
+from bson import ObjectId
+from pydantic import ValidationError
 
 from config import Settings, read_settings
+from datasources.mongo.sharded_ids import ShardedIds
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,16 @@ def test_every_list_among_the_settings_takes_commas(monkeypatch: pytest.MonkeyPa
 def test_nothing_is_an_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHOTOGRAM_ALLOWED_ORIGINS", "")
     assert Settings().allowed_origins == ()
+
+
+@pytest.mark.parametrize("moment", ["1969-12-31T23:59:59Z", "2106-02-07T06:00:00Z", "0001-01-01T00:00:00Z"])
+def test_ids_have_no_such_times(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHOTOGRAM_SHARDED_IDS_SINCE", moment)
+    with pytest.raises(ValidationError, match="sharded_ids_since"):
+        Settings()
+
+
+@pytest.mark.parametrize("moment", ["1970-01-01T00:00:00Z", "2106-01-01T00:00:00Z"])
+def test_ids_have_the_times_that_may_be_set(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHOTOGRAM_SHARDED_IDS_SINCE", moment)
+    assert ShardedIds(Settings().sharded_ids_since).comments([ObjectId("00" * 12)]) == {}
