@@ -5,10 +5,11 @@ a follow's with its follower's, a comment's with that of the author of its post.
 which posts, uploads and follows are sharded; a comment stores them as its key. Time comes first in every id, so lists
 keep their order.
 
-Ids of older versions end with anything. So queries name the key only of ids made `since` a moment, which the operator
-of a cluster sets; without it they name none, and other databases need none (docs/adr/0026).
+Ids of older versions end with anything. So queries name the key only of ids made a while after a moment `since` that
+the operator of a cluster sets; without it they name none, and other databases need none (docs/adr/0026).
 """
 
+import os
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -24,6 +25,7 @@ from datasources.mongo.client import Document
 COMMENT_KEY = "post_author_key"  # the field of a comment with the five bytes
 MAX_RANGES = 200  # in one query: so many accounts lie on most shards anyway
 MAX_TRIES = 3  # of ids for a document
+MARGIN_SECONDS = 600  # after `since`: an id of an older version may come from a clock that is fast
 _KEY_BYTES, _REST = 5, 7
 Store = TypeVar("Store")
 
@@ -52,7 +54,8 @@ def with_free_id(
 ) -> Callable[[Store, Document], Awaitable[None]]:
     """Makes a method that inserts a document insert it with another id, of the same time and key, if its own is taken.
 
-    The document has it then. Raises DuplicateKeyError for any other index.
+    The document has it then. It is a random one, as another process may go on counting alike. Raises DuplicateKeyError
+    for any other index.
     """
 
     @wraps(insert)
@@ -64,7 +67,7 @@ def with_free_id(
                 if (error.details or {}).get("keyPattern") != {"_id": 1}:
                     raise
             id_: ObjectId = document["_id"]
-            document["_id"] = ObjectId(id_.binary[:4] + ObjectId().binary[-3:] + key_in(id_))
+            document["_id"] = ObjectId(id_.binary[:4] + os.urandom(3) + key_in(id_))
         return await insert(self, document)
 
     return insert_with_free_id
@@ -74,7 +77,7 @@ class ShardedIds:
     """The conditions that say where documents lie, by their ids; none if an id may be of an older version."""
 
     def __init__(self, since: datetime | None) -> None:
-        self._first = None if since is None else struct.pack(">I", int(since.timestamp()))
+        self._first = None if since is None else struct.pack(">I", int(since.timestamp()) + MARGIN_SECONDS)
 
     def with_accounts(self, field: str, ids: Sequence[ObjectId]) -> Document:
         """A condition for documents that are sharded by the account in `field`, and that have these ids."""

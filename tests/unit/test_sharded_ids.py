@@ -1,6 +1,7 @@
 """Ids that say where their documents lie, and the conditions that are read out of them."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from bson import ObjectId
@@ -9,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.mongo.client import DUPLICATE_KEY, Document
 from datasources.mongo.sharded_ids import (
     COMMENT_KEY,
+    MARGIN_SECONDS,
     MAX_RANGES,
     MAX_TRIES,
     ShardedIds,
@@ -19,7 +21,8 @@ from datasources.mongo.sharded_ids import (
 )
 
 SINCE = datetime(2026, 11, 29, 12, tzinfo=UTC)
-LATER, EARLIER = SINCE + timedelta(seconds=1), SINCE - timedelta(seconds=1)
+FIRST = SINCE + timedelta(seconds=MARGIN_SECONDS)
+LATER, EARLIER = FIRST + timedelta(seconds=1), FIRST - timedelta(seconds=1)
 IDS = ShardedIds(SINCE)
 
 
@@ -60,7 +63,14 @@ def test_nothing_is_read_out_of_ids_of_an_older_version() -> None:
     assert IDS.with_accounts("author_id", [new, old]) == IDS.comments([old, new]) == IDS.parent(old) == {}
     assert unset.with_accounts("author_id", [new]) == unset.comments([new]) == unset.parent(new) == {}
     assert IDS.with_accounts("author_id", []) == IDS.comments([]) == {}
-    assert IDS.comments([new_id(ObjectId(), SINCE)])
+    assert IDS.comments([new_id(ObjectId(), FIRST)])
+
+
+def test_an_id_of_the_moment_itself_is_of_the_older_version() -> None:
+    """The last process of that version may have made it, by a clock that is fast."""
+    stopped = SINCE + timedelta(milliseconds=900)
+    for made in (stopped, stopped + timedelta(minutes=5)):
+        assert ShardedIds(stopped).comments([new_id(ObjectId(), made)]) == {}
 
 
 def test_so_many_accounts_that_all_shards_have_some_are_not_named() -> None:
@@ -72,8 +82,8 @@ def test_so_many_accounts_that_all_shards_have_some_are_not_named() -> None:
 
 def test_ids_are_in_the_order_of_their_time_and_of_their_making() -> None:
     first, last = ObjectId("00" * 12), ObjectId("ff" * 12)
-    assert new_id(last, EARLIER) < new_id(first, SINCE) < new_id(last, LATER)
-    made = [new_id(ObjectId(), SINCE) for _ in range(50)]
+    assert new_id(last, EARLIER) < new_id(first, FIRST) < new_id(last, LATER)
+    made = [new_id(ObjectId(), FIRST) for _ in range(50)]
     assert made == sorted(made)
 
 
@@ -98,6 +108,8 @@ async def test_a_taken_id_is_replaced_by_one_of_the_same_time_and_key() -> None:
     assert len({*store.tried}) == MAX_TRIES
     assert document["_id"] == store.tried[-1] != id_
     assert {(each.binary[:4], key_in(each)) for each in store.tried} == {(id_.binary[:4], key_in(id_))}
+    counts = [int.from_bytes(each.binary[4:7]) for each in store.tried]
+    assert all((later - earlier) % 2**24 != 1 for earlier, later in pairwise(counts))  # which another process uses up
 
 
 @pytest.mark.parametrize("store", [Taken(1, "upload_ids"), Taken(MAX_TRIES)])
