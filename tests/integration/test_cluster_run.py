@@ -26,7 +26,10 @@ from tests.support.waiting import eventually
 RATE = 40.0  # requests a second
 IMAGES = "query ($id: ID!) { post(id: $id) { images { renditions { url } } } }"
 
-pytestmark = pytest.mark.skipif(HAPROXY is None or NGINX is None, reason="haproxy or nginx is not installed")
+pytestmark = [
+    pytest.mark.skipif(HAPROXY is None or NGINX is None, reason="haproxy or nginx is not installed"),
+    pytest.mark.asks_all_shards,  # it is a run without the setting that lets ids say their shard
+]
 
 
 @dataclass

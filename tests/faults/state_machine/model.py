@@ -1,10 +1,12 @@
 """What the product should show, worked out from its rules alone, with plain sets instead of a database."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-NOT_FOUND, NOT_ALLOWED, INVALID = "NOT_FOUND", "NOT_ALLOWED", "INVALID_INPUT"
+NOT_FOUND, NOT_ALLOWED, INVALID, QUOTA = "NOT_FOUND", "NOT_ALLOWED", "INVALID_INPUT", "QUOTA_EXCEEDED"
+TURNS_TO_PUBLIC = 3  # in a day, and no case takes a day
 EITHER = "EITHER"  # done or NOT_FOUND: a deleted thing may have been cleaned up
 NONE, REQUESTED, FOLLOWING = "NONE", "REQUESTED", "FOLLOWING"
 
@@ -57,6 +59,7 @@ class Model:
     def __init__(self, people: Iterable[str]) -> None:
         self.people = list(people)
         self.private: set[str] = set()
+        self.turns_to_public = Counter[str]()
         self.posts: list[Thing] = []
         self.comments: list[Thing] = []
         self.blocks: set[tuple[str, str]] = set()
@@ -233,12 +236,17 @@ class Model:
         """Ends a mute. What was missed stays missed."""
         return self._mark(self.mutes, viewer, other, there=False)
 
-    def set_private(self, viewer: str, *, private: bool) -> None:
+    def set_private(self, viewer: str, *, private: bool) -> str | None:
         """Sets an account private or public. Going public accepts all requests."""
+        if viewer in self.private and not private:
+            if self.turns_to_public[viewer] == TURNS_TO_PUBLIC:
+                return QUOTA
+            self.turns_to_public[viewer] += 1
         (self.private.add if private else self.private.discard)(viewer)
         for other in self.people:
             if not private and self.state(other, viewer) == REQUESTED:
                 self._set_state(other, viewer, FOLLOWING, "FOLLOW_ACCEPTED")
+        return None
 
     def note_change(self) -> None:
         """Records, after each action, whether pending notifications would be sent by the rules of this moment."""

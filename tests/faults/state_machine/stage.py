@@ -112,12 +112,14 @@ class Stage:
         assert payload["post"] == self.answer_to(viewer).post(post)
         return comment
 
-    async def change_privacy(self, viewer: str, *, private: bool) -> None:
+    async def change_privacy(self, viewer: str, verdict: str | None, *, private: bool) -> None:
         """Makes an account private or public.
 
         Accepts the requests at once: until that is done, declining them or going private again would come first.
         """
-        payload = await self.act(viewer, "updateProfile", "user { username isPrivate }", None, isPrivate=private)
+        payload = await self.act(viewer, "updateProfile", "user { username isPrivate }", verdict, isPrivate=private)
+        if payload is None:
+            return
         assert payload["user"] == {"username": viewer, "isPrivate": private}
         await self.run([Job(Task.ACCEPT_REQUESTS, Fact.USER, str(self._users[viewer].id))])
 

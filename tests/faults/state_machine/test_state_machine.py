@@ -159,8 +159,8 @@ class Activity(AsyncMachine):
 
     @rule(viewer=people, private=st.booleans())
     def change_privacy(self, viewer: str, private: bool) -> None:
-        self.model.set_private(viewer, private=private)
-        self.run(self.stage.change_privacy(viewer, private=private))
+        verdict = self.model.set_private(viewer, private=private)
+        self.run(self.stage.change_privacy(viewer, verdict, private=private))
 
     @rule(workers=st.lists(st.sampled_from(WORKERS), min_size=1, max_size=4))
     def work(self, workers: list[str]) -> None:
