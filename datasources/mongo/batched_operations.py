@@ -70,10 +70,14 @@ class BatchedReads(Generic[Found]):
 
 
 class BatchedInserts:
-    """Inserts: simultaneous callers' documents go in one operation; each is acknowledged, or refused, by itself."""
+    """Inserts: simultaneous callers' documents go in one operation; each is acknowledged, or refused, by itself.
 
-    def __init__(self, collection: Collection) -> None:
+    By the `same` fields, which never change, a document is known that was inserted although the answer was lost.
+    """
+
+    def __init__(self, collection: Collection, same: Sequence[str]) -> None:
         self._collection = collection
+        self._same = same
         self._limit = time_limit(collection)
         self._inserts: MongoBatcher[Document, None] = MongoBatcher(self._insert, MAX_BATCH)
 
@@ -82,7 +86,7 @@ class BatchedInserts:
         await self._inserts.submit(document, self._limit)
 
     async def _insert(self, documents: Sequence[Document]) -> list[Exception | None]:
-        duplicates = await insert_each(self._collection, documents)
+        duplicates = await insert_each(self._collection, documents, self._same)
         return [
             DuplicateKeyError(duplicates[number]["errmsg"], DUPLICATE_KEY, duplicates[number])
             if number in duplicates

@@ -47,17 +47,24 @@ async def update_each(collection: Collection, updates: Sequence[Mapping[str, Any
     return bool(answer["nModified"] or answer.get("upserted"))
 
 
-async def insert_each(collection: Collection, documents: Sequence[Mapping[str, Any]]) -> dict[int, Document]:
+async def insert_each(
+    collection: Collection, documents: Sequence[Mapping[str, Any]], same: Sequence[str]
+) -> dict[int, Document]:
     """Inserts documents with new ids in one operation; returns what each refused as a duplicate met, by its number.
 
-    They are sent once more as by `update_each`; one whose `_id` is there then was inserted the first time. Raises
-    BulkWriteError.
+    They are sent once more as by `update_each`. One whose `_id` is there then, in a document with the same values of
+    the `same` fields, which never change, was inserted the first time. Raises BulkWriteError.
     """
     answer, is_again = await _write_again_if_lost(collection, {"insert": collection.name, "documents": documents})
     failures: Sequence[Document] = answer.get("writeErrors", ())
     duplicates = {each["index"]: each for each in failures if each["code"] == DUPLICATE_KEY}
     _raise_failures(answer, [each for each in failures if each["index"] not in duplicates])
-    return {index: each for index, each in duplicates.items() if not (is_again and each["keyPattern"] == {"_id": 1})}
+    there = [documents[index] for index, each in duplicates.items() if is_again and each["keyPattern"] == {"_id": 1}]
+    if not there:
+        return duplicates
+    ours = {"$or": [{field: document[field] for field in ("_id", *same)} for document in there]}
+    inserted = {row["_id"] async for row in collection.find(ours, {"_id": 1})}
+    return {index: each for index, each in duplicates.items() if documents[index]["_id"] not in inserted}
 
 
 async def _write_again_if_lost(collection: Collection, command: Document) -> tuple[Document, bool]:

@@ -21,6 +21,7 @@ from domain.jobs import Fact, Task
 from domain.records.comments import CommentRecord
 from domain.text import hashtags
 
+_IDENTITY = (COMMENT_KEY, "post_id", "author_id", "created_at")  # these fields of a comment never change
 _Earlier = tuple[ClaimedKeys, Readable]  # where the keys of earlier comments, and the comments, are read
 
 
@@ -33,7 +34,7 @@ class CommentingStore:
         self._acknowledged: _Earlier = ClaimedKeys(acknowledged), acknowledged["comments"]
         self._written: _Earlier = ClaimedKeys(database), database["comments"]
         self._writes = InvalidatingWrites(database["comments"], cache.invalidate)
-        self._inserts = BatchedInserts(database["comments"])
+        self._inserts = BatchedInserts(database["comments"], same=_IDENTITY)
         self._where = sharded_ids.comments
         self._job_queue = job_queue
         self._tasks = (Task.COUNT, Task.NOTIFY, *job_queue.publishing, Task.SCREEN)
