@@ -28,6 +28,7 @@ from tests.support.feeds import walk_feed
 from tests.support.interruptions import interruption
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, fan_out_chunk
+from workers.runtime import drain
 from workers.runtime.handler import RetryLater
 from workers.runtime.outbox_relay import relay_due
 
@@ -126,6 +127,24 @@ async def test_messages_of_a_chunk_do_not_multiply(world: World, monkeypatch: py
             await fan_out_chunk(world.tools, key)
         assert len(await feeds_with(world, post.id)) == CHUNK * step
         assert len(messages) == 1
+
+
+async def test_a_chunk_of_many_steps_is_drained_and_what_is_left_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_out_module, "CHUNK", 1)
+    monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
+    author, fans = await create_followed_author(world, 25)
+    post = await split(world, author)
+    with monkeypatch.context() as few:
+        few.setattr(drain, "MAX_ROUNDS", 2)
+        left = await world.drain()
+    assert len(await feeds_with(world, post.id)) == 2
+    assert left == await drain.pending_jobs(world.tools)
+    assert left > {Job(Task.FAN_OUT, Fact.POST, str(post.id))}
+    assert await world.drain() == set()
+    assert await feeds_with(world, post.id) == ids_of(fans)
+    assert not await is_fan_out_pending(world, post.id)
 
 
 async def test_the_rest_of_a_chunk_has_been_pending_as_long_as_the_chunk(

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from datasources.feed.fan_outs import MAX_STEPS
 from domain.jobs import JOBS, Fact, Job, JobKind, jobs_of
 from workers.registry import HANDLERS
 from workers.runtime.call_handler import invoke
 from workers.runtime.handler import RetryLater, Tools
 
-MAX_ROUNDS = 20  # a task may make others pending, as COMPLETE_POST does FAN_OUT
+# A task may make others pending, as COMPLETE_POST does FAN_OUT, and a chunk of a long fan-out its rest. There is an end
+# to it, as beside busy clients there is always more.
+MAX_ROUNDS = MAX_STEPS + 20
 MAX_FACTS = 10_000
 
 
@@ -23,10 +26,10 @@ async def pending_jobs(tools: Tools) -> set[Job]:
 
 
 async def drain(tools: Tools, failures: dict[Job, Exception] | None = None) -> set[Job]:
-    """Runs all pending jobs, in rounds, until none is left; returns those that have to wait for something.
+    """Runs all pending jobs, in `MAX_ROUNDS` at most, until none is left; returns those that wait for something.
 
-    Safe to run beside the workers. Raises what a handler raises; with `failures`, puts that in there, leaves the job
-    alone and raises outages only.
+    After the last round it returns all that are left. Safe to run beside the workers. Raises what a handler raises;
+    with `failures`, puts that in there, leaves the job alone and raises outages only.
     """
     waiting: set[Job] = set()
     for _ in range(MAX_ROUNDS):
@@ -44,8 +47,8 @@ async def drain(tools: Tools, failures: dict[Job, Exception] | None = None) -> s
                 else:
                     failures[Job(*kind, key)] = error
         if jobs == waiting == before or not jobs:
-            break
-    return waiting
+            return waiting
+    return await pending_jobs(tools) - set(failures or ())
 
 
 def _calls(jobs: Iterable[Job]) -> Iterator[tuple[JobKind, list[str]]]:
