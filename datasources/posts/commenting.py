@@ -25,6 +25,14 @@ _IDENTITY = (COMMENT_KEY, "post_id", "author_id", "created_at")  # these fields 
 _Earlier = tuple[ClaimedKeys, Readable]  # where the keys of earlier comments, and the comments, are read
 
 
+class _Duplicate(Exception):
+    """Another comment has a new one's id or key. No other try of the same transaction can help."""
+
+    def __init__(self, error: DuplicateKeyError) -> None:
+        super().__init__()
+        self.error = error
+
+
 class CommentingStore:
     """The collection `comments`, as far as comments are created in it."""
 
@@ -112,10 +120,16 @@ class CommentingStore:
     async def _insert(self, document: Document) -> None:
         async def insert_with_key(session: Session) -> None:
             await self._written[0].claim(document, session)
-            await self._writes.uncached.insert_one(document, session=session)
+            try:
+                await self._writes.uncached.insert_one(document, session=session)
+            except DuplicateKeyError as error:
+                raise _Duplicate(error) from None
 
         async with self._writes.invalidating([document["_id"]]):  # who guessed the id had its absence cached
             if "idempotency_key" in document:
-                await in_transaction(self._client, insert_with_key)
+                try:
+                    await in_transaction(self._client, insert_with_key)
+                except _Duplicate as duplicate:
+                    raise duplicate.error from None
             else:
                 await self._inserts.insert(document)

@@ -14,6 +14,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS
 from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
+from tests.support.operation_counter import OperationCounter
 
 KEY = Idempotency.of("k", "addComment", {"text": "nice"})
 
@@ -80,6 +81,20 @@ async def test_a_key_that_the_version_before_took_adds_nothing(own: World) -> No
     with pytest.raises(Refusal) as refused:
         await own.comment(post, ana, idempotency=Idempotency.of("k", "addComment", {"text": "other"}))
     assert refused.value.code is UserErrorCode.IDEMPOTENCY_KEY_REUSED
+
+
+async def test_a_transaction_that_meets_another_comment_is_not_tried_again(
+    counted: World, operations: OperationCounter
+) -> None:
+    ana = await counted.user()
+    post = await counted.post(ana)
+    taken = await counted.comment(post, ana, idempotency=KEY)
+    operations.counts.clear()
+    other = Idempotency.of("other", "addComment", {"text": "nice"})
+    added = await counted.comment(post, ana, idempotency=other, new_id=taken.id)
+    assert added.id != taken.id
+    assert operations.counts["insert comments"] == 2
+    assert {claim["fact_id"] for claim in await claims(counted, ana.id)} == {taken.id, added.id}
 
 
 async def test_the_version_before_finds_the_keys_of_this_one(world: World) -> None:
