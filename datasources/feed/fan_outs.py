@@ -37,6 +37,7 @@ class Chunk(Stored, frozen=True, kw_only=True):
     above: ObjectId | None = None
     last: ObjectId | None = None
     leased_until: datetime | None = None
+    pending_since: datetime | None = None  # when the fan-out began
 
 
 class FanOutStore:
@@ -72,8 +73,9 @@ class FanOutStore:
         size = step * min(max(1, steps), MAX_STEPS)
         ends = await self._followers.ends_of_chunks(begun["author_id"], size)
         about = {field: begun[field] for field in ("post_id", "author_id", "version")}
+        pending = pending_fields([Task.FAN_OUT_CHUNK], now) | {"pending_since": begun["pending_since"]}
         chunks: list[Document] = [
-            {"_id": clock.new_id(), **about, "above": above, "last": last, **pending_fields([Task.FAN_OUT_CHUNK], now)}
+            {"_id": clock.new_id(), **about, "above": above, "last": last, **pending}
             for above, last in pairwise([None, *ends])
         ]
 
@@ -122,13 +124,14 @@ class FanOutStore:
         if (after := await in_transaction(self._client, apply)) is not None:
             await self._job_queue.enqueue_pending(Fact.FAN_OUT, [after])
 
-    async def finish_chunk(self, chunk: Chunk) -> None:
+    async def finish_chunk(self, chunk: Chunk) -> bool:
         """Deletes a chunk that is done; after the last one, marks the post's fan-out done. Safe to repeat.
 
-        If this stops half way, the fan-out stays pending, and `finish_post` marks it.
+        Returns whether it was there. If this stops half way, the fan-out stays pending, and `finish_post` marks it.
         """
-        await self._chunks.delete_one({"_id": chunk.id})
+        deleted = await self._chunks.delete_one({"_id": chunk.id})
         await self.finish_post(chunk.post_id, chunk.author_id, chunk.version)
+        return bool(deleted.deleted_count)
 
     async def finish_post(self, post_id: ObjectId, author_id: ObjectId, version: int) -> bool:
         """Marks the fan-out of a post done that was split at this version; False if a chunk of it is left."""

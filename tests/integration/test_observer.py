@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 
+import pytest
 from bson import ObjectId
 from prometheus_client.core import Metric
 
@@ -14,8 +15,10 @@ from domain.events import deletion_event
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, changed_sources, now
+from tests.support.fan_outs import begin_fan_out, create_followed_author
 from tests.support.maintenance import Scene
 from tests.support.waiting import eventually
+from workers.handlers import fan_out
 from workers.monitoring.observations import (
     observe_dead_letters,
     observe_outbox,
@@ -52,6 +55,22 @@ async def test_it_tells_what_is_pending_of_each_kind_and_since_when(own: World) 
     assert 300 <= observed["photogram_outbox_oldest_seconds", "count", "post_like"] < 360
     await own.drain()
     assert values(await observe_outbox(own.sources, now())) == {}
+
+
+async def test_a_long_fan_out_waits_as_its_chunks_and_a_changed_post_as_itself(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_out, "CHUNK", 1)
+    author, _ = await create_followed_author(own, 2)
+    post = await own.post(author)
+    await own.sources.database["posts"].update_one({"_id": post.id}, {"$set": {"outbox": [Task.FAN_OUT.value]}})
+    waiting = {("photogram_outbox_pending", "fan_out", "post"): 1}
+    assert waiting.items() <= values(await observe_outbox(own.sources, now())).items()
+    await begin_fan_out(own, post.id)
+    (chunks,) = {kind for kind in values(await observe_outbox(own.sources, now())) if kind[0].endswith("pending")}
+    assert chunks == ("photogram_outbox_pending", "fan_out_chunk", "fan_out")
+    await own.sources.database["posts"].update_one({"_id": post.id}, {"$inc": {"version": 1}})
+    assert waiting.items() <= values(await observe_outbox(own.sources, now())).items()
 
 
 async def test_it_tells_dead_letters_and_not_that_their_facts_wait(own: World) -> None:

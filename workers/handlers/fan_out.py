@@ -10,10 +10,16 @@ from datasources.feed.entries import Delivery
 from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.posts.posts import is_shown
+from datasources.telemetry.metrics import LONG_SECONDS, Distribution
 from domain.jobs import Task
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 2_000  # followers written by one call
+_LARGE_SECONDS = Distribution(
+    "photogram_large_fan_out_seconds",
+    "Time from handing over a post to many followers until a chunk of them had it.",
+    bounds=LONG_SECONDS,
+)
 
 
 async def fan_out(tools: Tools, *keys: str) -> None:
@@ -95,8 +101,8 @@ async def fan_out_chunk(tools: Tools, key: str) -> None:
     await _write_entries(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
     if has_more:
         await sources.fan_outs.advance_chunk(chunk, owner_ids[-1], clock.now())
-    else:
-        await sources.fan_outs.finish_chunk(chunk)
+    elif await sources.fan_outs.finish_chunk(chunk) and chunk.pending_since is not None:
+        _LARGE_SECONDS.add(max(0.0, (clock.now() - chunk.pending_since).total_seconds()))
 
 
 async def _write_entries(

@@ -11,7 +11,7 @@ from datasources.events.webhook_messages import MessageState
 from datasources.mongo.client import Database, Document
 from datasources.sources import Sources
 from datasources.telemetry.metrics import gauges, one_label
-from domain.jobs import Fact
+from domain.jobs import Fact, Task
 from workers.maintenance.pending import queue_depths
 
 LOOKED_AT = 10_000  # facts of a kind and dead letters, those that are due longest; more of them say no more
@@ -21,17 +21,22 @@ _DUE: list[Document] = [
     {"$sort": {"due_at": 1}},
     {"$limit": LOOKED_AT},
 ]
+_SPLIT = {"outbox": Task.FAN_OUT.value, "$expr": {"$eq": ["$split", "$version"]}}
+_TASKS: list[Document] = [{"$unwind": "$outbox"}, {"$match": {"$nor": [_SPLIT]}}]
 _KIND = ("task", "fact")
 _ENDPOINT = ("endpoint",)
 
 
 async def observe_outbox(sources: Sources, now: datetime) -> list[Metric]:
-    """How many tasks are pending of each kind, and since when the oldest; without dead-lettered facts."""
+    """How many tasks are pending of each kind, and since when the oldest; without dead-lettered facts.
+
+    A fan-out that is split is told by its chunks.
+    """
     pending: list[tuple[tuple[str, str], float]] = []
     oldest: list[tuple[tuple[str, str], float]] = []
     group = {"$group": {"_id": "$outbox", "facts": {"$sum": 1}, "since": {"$min": "$pending_since"}}}
     for fact in Fact:
-        rows = await sources.lagging_database[fact.collection].aggregate([*_DUE, {"$unwind": "$outbox"}, group])
+        rows = await sources.lagging_database[fact.collection].aggregate([*_DUE, *_TASKS, group])
         async for row in rows:
             kind = row["_id"], fact.value
             pending.append((kind, row["facts"]))
