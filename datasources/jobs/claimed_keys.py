@@ -6,6 +6,7 @@ stays as long as the fact, and after that until the key is a day old, so a late 
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -15,9 +16,22 @@ from datasources.jobs.idempotency import Idempotency, key_reused
 from datasources.mongo.client import Database, Document, Session
 from domain.limits import IDEMPOTENCY_HOURS
 
+SHOWN_WITHIN = timedelta(minutes=1)  # after the making of its id a fact is in all shards, or never
+
 
 class KeyTaken(Exception):
     """An earlier call came with this key."""
+
+
+class Claim(NamedTuple):
+    """The fact that has a key, and whether its deletion has ended the claim."""
+
+    fact_id: ObjectId
+    is_ending: bool
+
+    def may_be_ahead(self, now: datetime) -> bool:
+        """Whether the fact may be about to be seen: two shards of a cluster do not show one transaction at once."""
+        return not self.is_ending and self.fact_id.generation_time > now - SHOWN_WITHIN
 
 
 class ClaimedKeys:
@@ -34,8 +48,8 @@ class ClaimedKeys:
         except DuplicateKeyError:
             raise KeyTaken from None
 
-    async def find(self, author_id: ObjectId, idempotency: Idempotency) -> ObjectId | None:
-        """The id of the fact that an earlier call with this key made, also if that is deleted.
+    async def find(self, author_id: ObjectId, idempotency: Idempotency) -> Claim | None:
+        """What an earlier call with this key made, also if that is deleted.
 
         Raises Refusal (IDEMPOTENCY_KEY_REUSED) if that call had other input.
         """
@@ -43,7 +57,7 @@ class ClaimedKeys:
         claim = await self._claims.find_one({"_id": _id(fact)})
         if claim is not None and claim["digest"] != idempotency.digest:
             raise key_reused()
-        return None if claim is None else claim["fact_id"]
+        return None if claim is None else Claim(claim["fact_id"], "expires_at" in claim)
 
     async def expire(self, facts: Sequence[Document], session: Session | None = None) -> None:
         """Frees the keys of facts that are deleted for good, each a day after it came. Safe to repeat."""

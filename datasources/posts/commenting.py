@@ -11,12 +11,14 @@ from datasources.jobs.claimed_keys import ClaimedKeys, KeyTaken
 from datasources.jobs.idempotency import Idempotency, find_earlier, result_deleted
 from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import JobQueue
+from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedInserts
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.sharded_ids import COMMENT_KEY, ShardedIds, key_in, with_free_id
 from datasources.mongo.transactions import in_transaction
 from datasources.posts.cached_comments import CommentCache
 from datasources.redis.invalidation import InvalidatingWrites
+from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Fact, Task
 from domain.records.comments import CommentRecord
 from domain.text import hashtags
@@ -99,19 +101,29 @@ class CommentingStore:
         return CommentRecord.from_document(document)
 
     async def added_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
-        """The comment that an earlier call with this key added. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
+        """The comment that an earlier call with this key added.
 
-        Snapshots contain it too. One that is being added at this moment is not found.
+        Snapshots contain it too. One that is being added at this moment is not found, or in a cluster IN_PROGRESS.
+        Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND, IN_PROGRESS).
         """
         first = await self._find(self._acknowledged, author_id, idempotency)
         return None if first is None else CommentRecord.from_document(first)
 
+    async def added_at_older_version(
+        self, author_id: ObjectId, idempotency: Idempotency | None
+    ) -> CommentRecord | None:
+        """As `added_earlier`, of a key that came to a process of the version before, which makes no claims."""
+        first = await find_earlier(self._acknowledged[1], "author_id", author_id, idempotency)
+        return None if first is None else CommentRecord.from_document(first)
+
     async def _find(self, earlier: _Earlier, author_id: ObjectId, idempotency: Idempotency | None) -> Document | None:
         keys, comments = earlier
-        comment_id = None if idempotency is None else await keys.find(author_id, idempotency)
-        if comment_id is None:
+        claim = None if idempotency is None else await keys.find(author_id, idempotency)
+        if claim is None:
             return None
-        comment = await comments.find_one({"_id": comment_id, **self._where([comment_id])})
+        comment = await comments.find_one({"_id": claim.fact_id, **self._where([claim.fact_id])})
+        if comment is None and claim.may_be_ahead(clock.now()):
+            raise _in_progress()
         if comment is None or comment["deleted"]:
             raise result_deleted()
         return comment
@@ -133,3 +145,8 @@ class CommentingStore:
                     raise duplicate.error from None
             else:
                 await self._inserts.insert(document)
+
+
+def _in_progress() -> Refusal:
+    message = "The comment sent with this key is being added."
+    return Refusal(UserErrorCode.IN_PROGRESS, message, field=["idempotencyKey"], retry_after_ms=1_000)

@@ -7,9 +7,10 @@ import pytest
 from bson import ObjectId
 from pymongo import ASCENDING
 
-from datasources.jobs.claimed_keys import claims_by_author
+from datasources.jobs.claimed_keys import SHOWN_WITHIN, claims_by_author
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo.client import Document
+from datasources.mongo.sharded_ids import new_id
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS
 from tests.support.crashing import dies_before_write
@@ -81,6 +82,21 @@ async def test_a_key_that_the_version_before_took_adds_nothing(own: World) -> No
     with pytest.raises(Refusal) as refused:
         await own.comment(post, ana, idempotency=Idempotency.of("k", "addComment", {"text": "other"}))
     assert refused.value.code is UserErrorCode.IDEMPOTENCY_KEY_REUSED
+
+
+async def test_a_comment_that_is_not_seen_yet_is_not_said_to_be_deleted(world: World) -> None:
+    """As in a cluster, where a claim may be seen before its comment."""
+    ana = await world.user()
+    post = await world.post(ana)
+    codes = []
+    for age in (timedelta(), 2 * SHOWN_WITHIN):
+        comment = await world.comment(post, ana, idempotency=KEY, new_id=new_id(ana.id, now() - age))
+        await world.sources.database["comments"].delete_one({"_id": comment.id})
+        with pytest.raises(Refusal) as refused:
+            await world.sources.commenting.added_earlier(ana.id, KEY)
+        codes.append(refused.value.code)
+        await world.sources.database["claims"].delete_many(claims_by_author(ana.id))
+    assert codes == [UserErrorCode.IN_PROGRESS, UserErrorCode.NOT_FOUND]
 
 
 async def test_a_transaction_that_meets_another_comment_is_not_tried_again(
