@@ -42,7 +42,12 @@ async def add_comment(info: Info, given: AddCommentInput) -> AddCommentPayload:
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
     earlier = await sources.commenting.added_earlier(viewer_id, idempotency)
     if earlier is None:
-        return await _add(info, given, idempotency)
+        try:
+            return await _add(info, given, idempotency)
+        except Refusal:  # perhaps by what has changed since a process of the version before added it
+            earlier = await sources.commenting.added_at_older_version(viewer_id, idempotency)
+            if earlier is None:
+                raise
     target = await sources.targets.comment(earlier.id, viewer_id)
     if target is None or not target.is_visible:
         raise NotFound("comment", field=["idempotencyKey"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from datasources.jobs.claimed_keys import claims_by_author
 from datasources.jobs.idempotency import Idempotency
 from domain.errors import Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
@@ -127,6 +128,21 @@ async def test_a_retry_after_a_lost_answer_gets_the_comment_whatever_has_changed
     assert await COMMENT.call(world, ana, input_) == (created, [])
     _, refused = await COMMENT.call(world, ana, input_ | {"idempotencyKey": "new"})
     assert refused == [("COMMENTS_OFF", ["postId"])]
+
+
+async def test_a_retry_gets_the_comment_that_the_version_before_added_whatever_has_changed(world: World) -> None:
+    """That version makes no claims."""
+    ana = await world.user()
+    input_ = {**await comment_input(world, ana), "idempotencyKey": "lost"}
+    created, _ = await COMMENT.call(world, ana, input_)
+    await world.sources.database["claims"].delete_many(claims_by_author(ana.id))
+    _, post_id = from_global_id(input_["postId"])
+    post = await world.stored_post(post_id)
+    await world.sources.posts.update(post_id, post.author_id, {"comments_enabled": False}, now())
+    assert await COMMENT.call(world, ana, input_) == (created, [])
+    reused = [("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])]
+    assert await COMMENT.call(world, ana, input_ | COMMENT.other) == (None, reused)
+    assert await COMMENT.count(world, ana) == 1
 
 
 async def test_a_retry_after_the_comment_was_deleted_adds_no_other(world: World) -> None:

@@ -57,6 +57,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     ),
     "A key that a client first sent to the version before is known by its author.": (
         "comments datasources.posts.commenting.CommentingStore.add",
+        "comments datasources.posts.commenting.CommentingStore.added_at_older_version",
     ),
     "Follows lie with their followers, and a count of followers is of the followed: one query for up to 200 of them.": (
         "follows datasources.graph.follows.FollowStore.pending_counts",
