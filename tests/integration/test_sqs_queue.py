@@ -13,16 +13,16 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.jobs import aws_setup, sns_queue
-from datasources.jobs.aws_clients import Addresses, open_clients
+from datasources.jobs.aws_clients import MISSING, Addresses, open_clients
 from datasources.jobs.opening import open_consumer, prepare_job_queue, redrive_job_queue
 from datasources.jobs.queue import SET_ASIDE, JobQueue, JobQueueOutage, Message, Sent
 from datasources.jobs.sns_queue import SnsTransport, body_of, fields_of
 from datasources.jobs.sqs_consumer import SqsConsumer
 from datasources.outages import describe_outage, describe_refusal, is_outage
-from domain.jobs import Fact, Job, Task
+from domain.jobs import WORKERS, Fact, Job, Task
 from tests.support.amazon import Amazon, running_amazon
 from tests.support.emptying import empty
-from tests.support.factories import World, opened, own_database
+from tests.support.factories import World, changed_sources, opened, own_database
 from tests.support.handlers import handler_of
 from tests.support.waiting import eventually
 from tests.support.workers import is_empty, running_worker
@@ -182,6 +182,21 @@ async def test_what_no_worker_finishes_is_set_aside_found_and_put_back(
         assert message.job == job
     monkeypatch.undo()
     await prepare_job_queue(settings)
+
+
+async def test_a_missing_queue_is_found_and_hides_no_other(own: World) -> None:
+    """As before `prepare` of a version with a new worker."""
+    settings = own.sources.settings
+    older = settings.model_copy(update={"aws_prefix": f"older-{settings.aws_prefix}"})
+    await prepare_job_queue(older)
+    async with open_clients(older) as (sns, sqs):
+        await sqs.delete_queue(QueueUrl=await Addresses(sqs, older).queue("large_fan_outs"))
+        job_queue = JobQueue(SnsTransport(sns, sqs, older))
+        depths, findings = await queue_depths(changed_sources(own.sources, job_queue=job_queue))
+    assert depths.keys() == {*WORKERS, SET_ASIDE} - {"large_fan_outs"}
+    (finding,) = findings
+    assert finding.found in MISSING
+    assert finding.why == f"SNS or SQS does not answer ({finding.found}) for large_fan_outs"
 
 
 async def test_preparing_again_changes_nothing_and_installations_do_not_meet(own: World) -> None:

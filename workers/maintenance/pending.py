@@ -1,12 +1,13 @@
 """What is pending and what is stuck: dead letters, overdue jobs, jobs that no worker finishes, and the queues."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import msgspec
 
 from datasources.events.webhook_endpoints import BY_OPERATOR
 from datasources.jobs.outbox import MAX_PAUSE
-from datasources.jobs.queue import MAX_QUEUE_LENGTH, SET_ASIDE
+from datasources.jobs.queue import MAX_QUEUE_LENGTH, SET_ASIDE, error_name
 from datasources.mongo.client import Document
 from datasources.outages import is_outage, server_of
 from datasources.sources import Sources
@@ -49,21 +50,29 @@ async def report_pending(sources: Sources, now: datetime) -> PendingReport:
 
 
 async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
-    """How many messages wait for each worker; a finding for each full queue, or if their server does not answer."""
+    """How many messages wait for each worker; findings of full queues, and of those for which no server answers.
+
+    A queue that is missing, because a new version has not been prepared yet, hides no other.
+    """
+    workers = [*WORKERS, SET_ASIDE] if sources.settings.job_queue == "sns-sqs" else WORKERS
+    answers = await asyncio.gather(*map(sources.job_queue.depth, workers), return_exceptions=True)
     depths: dict[str, int] = {}
-    try:
-        for worker in WORKERS:
-            depths[worker] = await sources.job_queue.depth(worker)
-        if sources.settings.job_queue == "sns-sqs":
-            depths[SET_ASIDE] = await sources.job_queue.depth(SET_ASIDE)
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        server, name = server_of(error) or "the job queue", type(error).__name__
-        return depths, [Finding(kind=QUEUE, id=server.lower(), found=name, why=f"{server} does not answer ({name})")]
+    unanswered: dict[tuple[str, str], list[str]] = {}
+    for worker, answer in zip(workers, answers, strict=True):
+        if isinstance(answer, int):
+            depths[worker] = answer
+        elif is_outage(answer):
+            server, name = server_of(answer) or "the job queue", error_name(answer)
+            unanswered.setdefault((server, name), []).append(worker)
+        else:
+            raise answer
+    findings = []
+    for (server, name), without in unanswered.items():
+        why = f"{server} does not answer ({name})" + (f" for {', '.join(without)}" if depths else "")
+        findings.append(Finding(kind=QUEUE, id=server.lower(), found=name, why=why))
     why = "so many messages wait that new ones are dropped: too few workers run"
     full = [(worker, depth) for worker, depth in depths.items() if depth >= MAX_QUEUE_LENGTH]
-    findings = [Finding(kind=QUEUE, id=worker, found=depth, why=why) for worker, depth in full]
+    findings += [Finding(kind=QUEUE, id=worker, found=depth, why=why) for worker, depth in full]
     if set_aside := depths.get(SET_ASIDE):
         why = "SQS has set these messages aside, because no worker has finished them: `dlq redrive --all`"
         findings.append(Finding(kind=QUEUE, id=SET_ASIDE, found=set_aside, why=why))
