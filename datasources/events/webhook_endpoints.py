@@ -89,9 +89,12 @@ class EndpointStore:
         return new.value
 
     async def disable(self, endpoint_id: ObjectId, because: str) -> bool:
-        """Ends sending to an endpoint; whether it was enabled. Safe to repeat."""
+        """Ends sending to an endpoint; whether it was enabled. Safe to repeat. An operator's reason stands last."""
         values = {"disabled_at": clock.now(), "disabled_because": because}
         done = await self._endpoints.update_one({"_id": endpoint_id, "disabled_at": None}, {"$set": values})
+        if because == BY_OPERATOR:
+            disabled = {"_id": endpoint_id, "disabled_at": {"$ne": None}}
+            await self._endpoints.update_one(disabled, {"$set": {"disabled_because": because}})
         return done.modified_count == 1
 
     async def enable(self, endpoint_id: ObjectId) -> None:

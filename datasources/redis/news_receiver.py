@@ -51,6 +51,7 @@ class NewsReceiver:
         self._has_altered = Signal()
         self._has_altered.set()
         self._subscribed: set[str] = set()
+        self._moved: set[int] = set()  # slots that the server does not have any more
         self._heard_at = 0.0  # in the event loop's time
 
     def alter(self, topics: Iterable[str]) -> None:
@@ -130,10 +131,17 @@ class NewsReceiver:
                 await pubsub.ping()
 
     def _ask_again(self, slot: int) -> None:
-        """The server does not have these topics any more: they are asked for again after a pause, if still wanted."""
-        gone = {topic for topic in self._subscribed if key_slot((self._prefix + topic).encode()) == slot}
+        """The server does not have this slot any more: its topics are asked for again soon, if still wanted."""
+        if not self._moved:
+            asyncio.get_running_loop().call_later(RECONNECT_SECONDS, self._alter_moved)
+        self._moved.add(slot)
+
+    def _alter_moved(self) -> None:
+        """Together for all slots, because a server loses many at once."""
+        moved, self._moved = self._moved, set()
+        gone = {topic for topic in self._subscribed if key_slot((self._prefix + topic).encode()) in moved}
         self._subscribed -= gone
-        asyncio.get_running_loop().call_later(RECONNECT_SECONDS, self.alter, gone)
+        self.alter(gone)
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         topic = message["channel"].decode().removeprefix(self._prefix)

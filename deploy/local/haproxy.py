@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.local.errors import StartError
 from deploy.local.ports import LOOPBACK
 from deploy.local.process import Process
 from deploy.local.shipped import changed
@@ -23,9 +24,12 @@ def start(program: Path, folder: Path, log: Path, listener: int, ports: Sequence
 
     `folder` gets its configuration, and two Unix sockets: `admin`, for commands, and `operators`, for its metrics.
     """
-    folder.mkdir(exist_ok=True)
     file = folder / "haproxy.cfg"
-    file.write_text(configuration(listener, ports))
+    try:
+        folder.mkdir(exist_ok=True)
+        file.write_text(configuration(listener, ports))
+    except OSError as error:
+        raise StartError(f"{NAME} could not be configured: {error}") from error
     # Relative, because the path of a Unix socket has 108 bytes at most.
     return Process.start(NAME, [program, "-db", "-f", file.name], log=log, pass_fds=[listener], cwd=folder)
 

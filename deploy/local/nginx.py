@@ -31,11 +31,14 @@ def start(
     a cache to its size is missing then, so the cache has as many files as its memory has room for. Raises StartError.
     """
     folder = data_dir / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
     changes = {"keys_zone=photogram:10m": "keys_zone=photogram:1m", **allowed_pages(settings)}  # 8,000 files
-    (folder / FILE).write_text(configuration(ports[name], settings, changes, "master_process off;"))
-    command: list[str | Path] = [program, "-e", "stderr", "-p", folder, "-c", FILE]
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        (folder / FILE).write_text(configuration(ports[name], settings, changes, "master_process off;"))
+    except OSError as error:
+        raise StartError(f"{NAME} could not be configured: {error}") from error
+    command: list[str | Path] = [program, "-p", folder, "-c", FILE]
     return Process.start(NAME, command, log=logs / f"{name}.log", pass_fds=[lock])
 
 
@@ -55,7 +58,7 @@ def configuration(port: int, settings: Settings, changes: Mapping[str, str], pro
         },
     )
     paths = "".join(f"{kind}_temp_path {kind};" for kind in TEMPORARY)
-    return f"{process} daemon off; pid pid; events {{}} http {{ access_log off; {paths} {shipped} }}"
+    return f"{process} daemon off; pid pid; error_log stderr; events {{}} http {{ access_log off; {paths} {shipped} }}"
 
 
 def addresses(ports: Mapping[str, int], settings: Settings) -> dict[str, Any]:

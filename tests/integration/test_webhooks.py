@@ -11,6 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from config import Settings
 from datasources.events import webhook_messages
 from datasources.events.webhook_endpoints import (
+    BY_OPERATOR,
     DISABLED_AFTER,
     MAX_ENDPOINTS,
     MAX_SECRETS,
@@ -241,6 +242,9 @@ async def test_an_endpoint_that_is_gone_or_fails_for_long_is_disabled(
     assert f"HTTP {receiver.status}" in str(disabled.disabled_because)
     assert await count(own, endpoint, MessageState.DEAD) == 1
     assert [finding.kind for finding in await find_stuck(own.sources, now())] == [WEBHOOKS]
+    assert not await own.sources.webhook_endpoints.disable(endpoint.id, BY_OPERATOR)
+    again = await stored(own, endpoint)
+    assert (again.disabled_at, again.disabled_because) == (disabled.disabled_at, BY_OPERATOR)
     await own.post(await own.user())
     await own.drain()
     assert len(receiver.received) == 1

@@ -31,7 +31,7 @@ async def nginx(settings: Settings, folder: Path, **changes: str) -> AsyncIterat
     changes = {f'# "{ORIGIN}"': f'"{ORIGIN}"', **changes}
     user = "user root root;" if os.geteuid() == 0 else ""  # else its workers may not enter the test's folder
     (folder / FILE).write_text(configuration(port, settings, changes, user))
-    process = await asyncio.create_subprocess_exec(NGINX, "-e", "stderr", "-p", str(folder), "-c", FILE)
+    process = await asyncio.create_subprocess_exec(NGINX, "-p", str(folder), "-c", FILE)
 
     async def is_up() -> bool:
         with contextlib.suppress(OSError):

@@ -1,15 +1,17 @@
 """The shipped configurations of HAProxy and nginx, as `photogram run --cluster` changes them for this machine."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from config import Settings
-from deploy.local import binaries
+from deploy.local import binaries, haproxy, nginx
+from deploy.local.errors import StartError
 from deploy.local.haproxy import configuration as haproxy_configuration
 from deploy.local.nginx import allowed_pages
-from deploy.local.shipped import changed
+from deploy.local.shipped import DEPLOY, changed
 from deploy.local.supervisor import Supervisor
 
 
@@ -20,6 +22,23 @@ def test_haproxy_has_each_process_once_for_requests_and_once_for_sockets(number:
     expected = [(f"api{each}", str(port)) for each, port in enumerate(ports, 1)]
     assert [line[:2] for line in lines] == expected * 2
     assert [line[2] for line in lines[number:]] == [f" track requests/{name}" for name, _ in expected]
+
+
+def test_a_wheel_has_the_configurations() -> None:
+    with (DEPLOY.parent / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["deploy"]
+    packed = {path for pattern in patterns for path in DEPLOY.glob(pattern)}
+    assert {DEPLOY / haproxy.SHIPPED, DEPLOY / nginx.SHIPPED} <= packed
+
+
+def test_a_folder_that_cannot_be_written_is_no_end_of_the_whole_run(tmp_path: Path) -> None:
+    (tmp_path / "nginx").touch()
+    (tmp_path / "haproxy").touch()
+    settings = Settings(environment="test")
+    with pytest.raises(StartError, match="nginx could not be configured"):
+        nginx.start(Path("/bin/true"), "nginx", tmp_path, tmp_path, {"nginx": 1}, 0, settings)
+    with pytest.raises(StartError, match="HAProxy could not be configured"):
+        haproxy.start(Path("/bin/true"), tmp_path / "haproxy", tmp_path / "log", 0, [1])
 
 
 def test_a_change_of_what_is_not_in_the_file_is_an_error() -> None:

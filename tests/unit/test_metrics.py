@@ -1,5 +1,7 @@
 """Plain numbers become what Prometheus reads."""
 
+import uuid
+
 from prometheus_client import generate_latest
 
 from datasources.telemetry.metrics import REGISTRY, Distribution, Tally, gauges, readings
@@ -45,10 +47,11 @@ def test_a_reading_is_shown_during_its_block_alone() -> None:
 
 
 def test_endpoints_of_webhooks_are_counted_apart_up_to_a_bound() -> None:
+    run = uuid.uuid4().hex  # counters are the process's
     for number in range(MAX_COUNTED + 5):
-        count_sent(f"endpoint {number}", delivered=1, failed=0)
-    count_sent("endpoint 5", delivered=1, failed=2)
+        count_sent(f"{run} {number}", delivered=1, failed=0)
+    count_sent(f"{run} 5", delivered=1, failed=2)
     shown = {line for line in scrape().splitlines() if line.startswith("photogram_webhooks_total{endpoint=")}
     assert len(shown) == 2 * MAX_COUNTED
-    assert 'photogram_webhooks_total{endpoint="endpoint 5",outcome="failed"} 2.0' in shown
-    assert not any('"endpoint 4"' in line for line in shown)
+    assert f'photogram_webhooks_total{{endpoint="{run} 5",outcome="failed"}} 2.0' in shown
+    assert not any(f'"{run} 4"' in line for line in shown)

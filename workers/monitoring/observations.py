@@ -103,7 +103,7 @@ async def observe_webhooks(sources: Sources, now: datetime) -> list[Metric]:
     about = "Webhooks that wait for an endpoint or are dead, up to 10,000 of each."
     return [
         gauges("photogram_webhook_messages", about, ("endpoint", "state"), messages),
-        gauges("photogram_webhook_oldest_seconds", "Age of the oldest that waits.", _ENDPOINT, one_label(oldest)),
+        gauges("photogram_webhook_oldest_seconds", "Age of the oldest event that waits.", _ENDPOINT, one_label(oldest)),
         gauges("photogram_webhook_disabled", "Whether it was disabled as it failed.", _ENDPOINT, one_label(disabled)),
     ]
 
