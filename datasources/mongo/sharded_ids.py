@@ -36,12 +36,17 @@ def new_id(account_id: ObjectId, at: datetime | None = None) -> ObjectId:
     Two ids of one account and second are equal about once in 10^7 times, if two processes make them.
     """
     seconds = int((at or clock.now()).timestamp())
-    return ObjectId(struct.pack(">I", seconds) + ObjectId().binary[-3:] + account_id.binary[:_KEY_BYTES])
+    return ObjectId(struct.pack(">I", seconds) + ObjectId().binary[-3:] + key_of(account_id))
 
 
 def new_id_beside(id_: ObjectId) -> ObjectId:
     """A new id for what lies where the document of another such id does."""
     return new_id(ObjectId(key_in(id_) + b"\0" * _REST))
+
+
+def key_of(account_id: ObjectId) -> bytes:
+    """The bytes of an account with which the ids end of what lies with it."""
+    return account_id.binary[:_KEY_BYTES]
 
 
 def key_in(id_: ObjectId) -> bytes:
@@ -99,9 +104,13 @@ class ShardedIds:
         keys = self._keys([reply_id])
         return {COMMENT_KEY: {"$in": [*keys, None]}} if keys else {}
 
+    def believed(self, ids: Sequence[ObjectId]) -> list[ObjectId]:
+        """Those of these ids that are taken to say where their documents lie."""
+        first = self._first
+        return [] if first is None else [id_ for id_ in ids if id_.binary[:4] >= first]
+
     def _keys(self, ids: Sequence[ObjectId]) -> list[bytes]:
         """The keys in these ids, each once; none if one of them may have none."""
-        first = self._first
-        if first is None or any(id_.binary[:4] < first for id_ in ids):
+        if len(self.believed(ids)) < len(ids):
             return []
         return sorted({key_in(id_) for id_ in ids})

@@ -35,12 +35,16 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SECOND_LOOK", 0.0)
 
 
-OWNERS = {"posts": "author_id", "follows": "follower_id"}  # whose account the ids of documents say
+OWNERS = {
+    "posts": "author_id",
+    "follows": "follower_id",
+    "uploads": "owner_id",
+}  # whose account the ids of documents say
 
 
 async def insert(world: World, collection: str, **fields: Any) -> None:
     if collection in OWNERS:
-        fields["_id"] = new_id(fields[OWNERS[collection]])
+        fields.setdefault("_id", new_id(fields[OWNERS[collection]]))
     await world.sources.database[collection].insert_one(fields)
 
 

@@ -11,17 +11,20 @@ from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
 from domain.records.posts import PostDraft, PostImage
 from tests.support.factories import World, items_of, now
+from workers.maintenance.checks.ids import KEYS
+from workers.maintenance.verify import verify
+from workers.maintenance.walk import Walk
 
 OLDER = int(datetime(2025, 5, 1, tzinfo=UTC).timestamp())  # before the settings of tests believe what ids say
 
 
-async def as_of_older_version(world: World, collection: str, id_: ObjectId) -> ObjectId:
+async def as_of_older_version(world: World, collection: str, id_: ObjectId, at: int = OLDER) -> ObjectId:
     """Gives a document the form in which an older version wrote it; returns its id, which says nothing."""
     documents = world.sources.database[collection]
     document = await documents.find_one_and_delete({"_id": id_})
     assert document is not None
     document.pop(COMMENT_KEY, None)
-    document["_id"] = ObjectId(OLDER.to_bytes(4, "big") + ObjectId().binary[4:])
+    document["_id"] = ObjectId(at.to_bytes(4, "big") + ObjectId().binary[4:])
     await documents.insert_one(document)
     return ObjectId(document["_id"])
 
@@ -124,3 +127,21 @@ async def test_an_id_that_is_taken_is_given_once(world: World) -> None:
     other = await sources.publishing.create(ana.id, draft, now(), post_id=post.id)
     assert other.id != post.id
     assert [each is not None for each in await sources.posts.by_ids([post.id, other.id])] == [True, True]
+
+
+async def test_verify_finds_what_an_older_version_made_after_ids_were_believed(own: World) -> None:
+    ana, bob = await own.users(2)
+    for _ in range(2):
+        post = await own.post(ana)
+        await own.comment(post, bob)
+        await own.sources.uploads.announce(bob.id, SourceFormat.JPEG, 1000, "sum", now())
+    await own.follow(bob, ana)
+    await own.follow(ana, bob)
+    made = {}
+    for name in KEYS:
+        first, second = await own.sources.database[name].find({}, {"_id": 1}, limit=2).to_list()
+        await as_of_older_version(own, name, first["_id"])
+        made[f"{name[:-1]}._id"] = str(await as_of_older_version(own, name, second["_id"], int(now().timestamp())))
+    report = await verify(Walk(sources=own.sources))
+    assert {each.kind: each.id for each in report.findings if each.kind.endswith("._id")} == made
+    assert len([each for each in report.findings if each.kind in made]) == len(KEYS)

@@ -14,6 +14,7 @@ from workers.maintenance.checks.feed_pages import FEED_PAGES
 from workers.maintenance.checks.files import FILES
 from workers.maintenance.checks.followers import LISTED_FOLLOWERS, UNLISTED_FOLLOWERS
 from workers.maintenance.checks.follows import FOLLOWS
+from workers.maintenance.checks.ids import IDS
 from workers.maintenance.checks.inboxes import INBOXES
 from workers.maintenance.checks.indexes import INDEXES
 from workers.maintenance.checks.interests import INTERESTS
@@ -36,6 +37,7 @@ CHECKS: Sequence[Check] = (
     DELETED_ACCOUNTS,
     UNCLAIMED_ACCOUNTS,
     CLAIMS,
+    *IDS,
     NOTIFICATIONS,
     WRONG_ENTRIES,
     *LIKES,
