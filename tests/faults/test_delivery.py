@@ -105,7 +105,7 @@ async def deliver(world: World, messages: Sequence[Message]) -> None:
 
 
 async def relay_until_drained(world: World) -> None:
-    """Enqueues again the jobs that came before what they wait for; once may not do, because it enqueues both at once."""
+    """Enqueues again the jobs that came before what they wait for, and not once, because it enqueues both at once."""
     moments = count(1)
 
     async def is_drained() -> bool:
