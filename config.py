@@ -4,25 +4,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-import orjson
 from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from datasources.settings.accounts import AccountSettings
+from datasources.settings.lists import CommaList, split_list
 
 # A web client's development server, on whatever port.
 LOCAL_ORIGINS = tuple(f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*"))
 LOCAL_S3_SECRET = "photogram-local-secret"  # noqa: S105  the default that production refuses
 
-
-def _split(value: object) -> object:
-    """The items of a text with commas or of a JSON list; any other value unchanged."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        return orjson.loads(value)
-    return [item for part in value.split(",") if (item := part.strip())]
-
-
-CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 # Times that ids can hold, in seconds in four bytes.
 IdTime = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(2106, 1, 1, tzinfo=UTC))]
@@ -36,7 +27,7 @@ class RedisUrls(NamedTuple):
     news: str
 
 
-class Settings(BaseSettings):
+class Settings(AccountSettings):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
     Every field is read from `PHOTOGRAM_<NAME>`, else from the dotenv file given to `read_settings`. Times are in
@@ -60,7 +51,7 @@ class Settings(BaseSettings):
     key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
     job_queue: Literal["redis", "sns-sqs"] = Field("redis", description="Where jobs wait; sns-sqs is Amazon's.")
-    events: Annotated[tuple[Literal["redis", "sns", "webhooks"], ...], NoDecode, BeforeValidator(_split)] = Field(
+    events: Annotated[tuple[Literal["redis", "sns", "webhooks"], ...], NoDecode, BeforeValidator(split_list)] = Field(
         (), description="Where public events go, with commas; the same for every process (docs/events.md)."
     )
     webhook_private_addresses: bool = Field(
@@ -170,9 +161,6 @@ class Settings(BaseSettings):
         "to choose another process. SIGINT (Ctrl-C) skips it.",
     )
 
-    reserved_handles: CommaList = Field((), description="Handles that nobody may register, besides the product's own.")
-    access_token_ttl: int = Field(3600, gt=0, description="Life of an access token.")
-    refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of an unused session.")
     upload_ttl: int = Field(15 * 60, gt=0, description="How long a presigned upload is good for.")
 
     render_processes: int = Field(1, ge=1, description="Child processes of a media worker, and one more for slow work.")

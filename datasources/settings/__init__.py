@@ -1,0 +1,1 @@
+"""Groups of settings; `config.py` puts them together."""
