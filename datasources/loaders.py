@@ -32,6 +32,7 @@ from domain.usernames import typed_handle
 from domain.visibility import (
     STRANGERS,
     Relation,
+    as_restricted,
     can_meet,
     can_show_tag,
     can_view_blocked,
@@ -100,13 +101,16 @@ class Loaders:
     """All loaders, for one viewer (None for a stranger).
 
     Posts, comments, users and relations are read through the caches. With `stored` they are read from the database, for
-    an operation that decides by them what it writes.
+    an operation that decides by them what it writes. To a viewer who `is_restricted`, `as_restricted` applies.
     """
 
-    def __init__(self, sources: Sources, viewer_id: ObjectId | None, *, stored: bool = False) -> None:
+    def __init__(
+        self, sources: Sources, viewer_id: ObjectId | None, *, stored: bool = False, is_restricted: bool = False
+    ) -> None:
         self._sources = sources
         self._viewer_id = viewer_id
         self._stored = stored
+        self._is_restricted = is_restricted
         self.with_previews = False  # the comments below posts will be asked for too: they are read together
         self._like_mark: bytes | None = None  # of the viewer's likes, as it was when the operation first read posts
 
@@ -144,7 +148,8 @@ class Loaders:
         if self._viewer_id is None:
             return [STRANGERS] * len(user_ids)
         pairs = [(self._viewer_id, user_id) for user_id in user_ids]
-        return await self._read(self._sources.caches.relations, pairs, self._sources.relations.by_pairs)
+        relations = await self._read(self._sources.caches.relations, pairs, self._sources.relations.by_pairs)
+        return list(map(as_restricted, relations)) if self._is_restricted else relations
 
     @_loader
     async def viewer_like_by_post(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
@@ -246,7 +251,8 @@ class Loaders:
         marks = Beside(caches.like_marks, viewer_ids)
         records = await cache.read(ids, load, beside=(users, relations, comments, marks))
         self.user_by_id.prime(*users.found(unknown))
-        self.relation_by_user.prime(*relations.found(unknown))
+        if not self._is_restricted:
+            self.relation_by_user.prime(*relations.found(unknown))
         self.comment_by_id.prime(*comments.found(comment_ids))
         if self._like_mark is None:
             self._like_mark = next(iter(marks.found(viewer_ids)[1]), None)

@@ -18,6 +18,7 @@ from datasources.accounts.claims import copy_claims
 from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
+from datasources.accounts.standings import StandingStore
 from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
@@ -135,6 +136,7 @@ class Sources:
 
         self.passwords = Passwords()
         self.users = UserStore(database, job_queue, caches.users)
+        self.standings = StandingStore(database, job_queue, caches.users)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         )

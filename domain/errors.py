@@ -37,6 +37,7 @@ class UserErrorCode(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     IN_PROGRESS = "IN_PROGRESS"
     BUSY = "BUSY"
+    ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED"
 
 
 class RequestErrorCode(StrEnum):

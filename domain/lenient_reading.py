@@ -20,13 +20,15 @@ from domain.records.images import RenditionRecord
 from domain.records.posts import PostStatus
 from domain.records.record import Record
 from domain.records.uploads import UploadStatus
-from domain.records.users import UserState
+from domain.records.users import AccountStanding, Role, UserState
 
 Kind = TypeVar("Kind", bound=Record)
 Value = TypeVar("Value", bound=StrEnum)
 
 HARMLESS: Mapping[type[StrEnum], StrEnum] = {
     UserState: UserState.SUSPENDED,  # nobody finds the account
+    Role: Role.MEMBER,
+    AccountStanding: AccountStanding.LIMITED,
     PostStatus: PostStatus.PROCESSING,  # only its author sees it, without images
     UploadStatus: UploadStatus.PROCESSING,
     FollowState: FollowState.NONE,

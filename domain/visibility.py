@@ -42,12 +42,21 @@ STRANGERS = Relation()
 ONESELF = Relation(is_self=True)
 
 
+def as_restricted(relation: Relation) -> Relation:
+    """The relation of a suspended viewer, who counts as following nobody: private accounts are closed to them.
+
+    The owner of a private account does not see a suspended follower, and so could not remove them.
+    """
+    return msgspec.structs.replace(relation, follow_state=FollowState.NONE)
+
+
 def can_view_profile(owner: UserRecord, relation: Relation) -> bool:
     """Names, pictures and counts: visible unless the account is gone or its owner has blocked the viewer.
 
-    Who has blocked somebody still sees them, to be able to undo it.
+    Who has blocked somebody still sees them, to be able to undo it. A suspended account is visible to its owner alone.
     """
-    return owner.state is UserState.ACTIVE and not relation.is_blocked
+    is_there = owner.state is UserState.ACTIVE or (owner.state is UserState.SUSPENDED and relation.is_self)
+    return is_there and not relation.is_blocked
 
 
 def can_view_blocked(owner: UserRecord, relation: Relation) -> bool:

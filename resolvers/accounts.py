@@ -39,6 +39,7 @@ async def _always(_context: Context) -> bool:
     "Makes an account and logs in. Sent again with the same `idempotencyKey` it answers the same account, and the same "
     "tokens as long as they are valid.",
     answers_bad_token=_always,
+    while_suspended=True,
 )
 async def register(info: Info, given: RegisterInput) -> SessionPayload:
     sources, key, client_name = info.context.sources, given.idempotency_key, _client_name(given.client_name)
@@ -95,6 +96,7 @@ async def _has_gone(info: Info, user_id: ObjectId) -> bool:
 @mutation(
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference.",
     answers_bad_token=_always,
+    while_suspended=True,
 )
 async def login(info: Info, given: LoginInput) -> SessionPayload:
     sources, name, client_name = info.context.sources, typed_login(given.login), _client_name(given.client_name)
@@ -116,6 +118,7 @@ async def login(info: Info, given: LoginInput) -> SessionPayload:
     "works for "
     f"{ACCESS_OVERLAP_SECONDS} seconds more at most, so that requests on their way do not fail.",
     answers_bad_token=_always,
+    while_suspended=True,
 )
 async def refresh_session(info: Info, given: RefreshSessionInput) -> SessionPayload:
     session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, clock.now())
@@ -129,6 +132,7 @@ async def _is_logged_out(context: Context) -> bool:
 @mutation(
     "Ends this session. Sent again with the token of a session that has ended, it answers as done.",
     answers_bad_token=_is_logged_out,
+    while_suspended=True,
 )
 async def logout(info: Info, given: LogoutInput) -> Payload:
     if await _is_logged_out(info.context):
@@ -141,7 +145,7 @@ async def logout(info: Info, given: LogoutInput) -> Payload:
     return Payload()
 
 
-@mutation("Ends one of the viewer's sessions.")
+@mutation("Ends one of the viewer's sessions.", while_suspended=True)
 async def revoke_session(info: Info, given: RevokeSessionInput) -> ViewerPayload:
     session = info.context.require_session()
     session_id = expect_id(given.session_id, "Session")
@@ -166,6 +170,7 @@ async def _is_deleted(context: Context) -> bool:
     "what it left is taken away within seconds or minutes, images and other people's counts too. Sent again with the "
     "same token it answers as done. A suspended account can be deleted too.",
     answers_bad_token=_is_deleted,
+    while_suspended=True,
 )
 async def delete_account(info: Info, given: DeleteAccountInput) -> DeleteAccountPayload:
     deleted_id = await _deleted_before(info.context)

@@ -87,6 +87,7 @@ def _added(comment: CommentRecord, post: PostRecord | None) -> AddCommentPayload
 @mutation(
     "Deletes a comment of the viewer's own, or any comment on the viewer's own post. A block between the viewer and "
     "the other author does not prevent it.",
+    while_suspended=True,
 )
 async def delete_comment(info: Info, given: CommentIdInput) -> DeleteCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources

@@ -45,13 +45,13 @@ async def notifications(
     return await visible_page(request, fetch, info.context.loaders.visible_notifications)
 
 
-@mutation("Marks the notifications up to a number as seen: the list was shown.")
+@mutation("Marks the notifications up to a number as seen: the list was shown.", while_suspended=True)
 async def mark_notifications_seen(info: Info, given: MarkNotificationsSeenInput) -> ViewerPayload:
     await info.context.sources.notifications.mark_seen(info.context.require_viewer(), given.up_to_seq)
     return ViewerPayload(viewer=signed_in(info.context.session))
 
 
-@mutation("Marks notifications as read: they were opened.")
+@mutation("Marks notifications as read: they were opened.", while_suspended=True)
 async def mark_notifications_read(info: Info, given: MarkNotificationsReadInput) -> ViewerPayload:
     viewer_id = info.context.require_viewer()
     if len(given.notification_ids or ()) > NODES_MAX:

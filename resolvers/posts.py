@@ -114,7 +114,9 @@ async def remove_tag(info: Info, given: PostIdInput) -> RemoveTagPayload:
     return RemoveTagPayload(post=None if shown is None else await sources.read_your_writes.post(post_id, viewer_id))
 
 
-@mutation("Deletes a post and everything about it. Authors also use it to dismiss a post that FAILED.")
+@mutation(
+    "Deletes a post and everything about it. Authors also use it to dismiss a post that FAILED.", while_suspended=True
+)
 async def delete_post(info: Info, given: PostIdInput) -> DeletePostPayload:
     viewer_id = info.context.require_viewer()
     post_id = expect_id(given.post_id, "Post")

@@ -7,6 +7,7 @@ import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from domain.errors import Refusal, UserErrorCode
+from domain.standing import refuse_suspended
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.context import Context, Info
 from schema.field_metadata import SIGNED_IN, bounded
@@ -37,7 +38,7 @@ def query(
 
 
 def mutation(
-    description: str, *, answers_bad_token: AnswersBadToken | None = None
+    description: str, *, answers_bad_token: AnswersBadToken | None = None, while_suspended: bool = False
 ) -> Callable[[Callable[[Info, Any], Awaitable[AnyPayload]]], Any]:
     """Decorates a function `like_post` into the field `likePost` of Mutation.
 
@@ -47,6 +48,9 @@ def mutation(
     A field needs a session, unless it has `answers_bad_token`. Then a request with a bad access token is served if
     `answers_bad_token` of each of its root fields, given the operation's context, returns true. Nothing else declares
     that.
+
+    Only one that runs `while_suspended` is open to suspended accounts: what they may do to read, appeal, export and
+    delete. The others are refused with ACCOUNT_SUSPENDED.
 
     Texts that are far too long are refused before the function runs. A Refusal becomes the payload's userErrors. The
     answer is read after the write, by new loaders. None of them reads caches.
@@ -60,6 +64,8 @@ def mutation(
         async def resolve(info: Info, given: Any) -> AnyPayload:
             info.context.start_writing()
             try:
+                if not while_suspended:
+                    refuse_suspended(info.context.session)
                 check_lengths(given)
                 return await function(info, given)
             except Refusal as refusal:

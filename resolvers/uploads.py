@@ -66,6 +66,7 @@ async def upload_image(info: Info, given: UploadImageInput) -> UploadImagePayloa
 
 @mutation(
     "Ends an upload whose file has not come and gives its place in the quota back; one that has ended stays as it is.",
+    while_suspended=True,
 )
 async def cancel_upload(info: Info, given: CancelUploadInput) -> CancelUploadPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources

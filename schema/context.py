@@ -44,7 +44,8 @@ class Context:
     def loaders(self) -> Loaders:
         """The loaders; new ones at the first use, and after `clear_loaders`."""
         if self._loaders is None:
-            self._loaders = Loaders(self.sources, self.viewer_id, stored=self._writes)
+            is_restricted = self.session is not None and self.session.is_restricted
+            self._loaders = Loaders(self.sources, self.viewer_id, stored=self._writes, is_restricted=is_restricted)
             for loader, key, value in self._known:
                 getattr(self._loaders, loader).prime([key], [value])
         return self._loaders

@@ -13,14 +13,17 @@ from domain.records.follows import FollowState
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostStatus
 from domain.records.uploads import UploadStatus
+from domain.records.users import AccountStanding, Role
 
 __all__ = [
+    "AccountStanding",
     "CommentOrder",
     "FeedOrder",
     "FollowState",
     "NotificationKind",
     "PostStatus",
     "RenditionFormat",
+    "Role",
     "SourceFormat",
     "UploadStatus",
     "UserErrorCode",
@@ -105,6 +108,22 @@ _describe(
     POST_FAILED="Your post could not be made.",
 )
 _describe(
+    Role,
+    "What an account may do beyond its own things. Operators give roles.",
+    MEMBER="As everybody.",
+    TRUSTED="As everybody, within wider limits.",
+    MODERATOR="Acts upon reports.",
+    ADMINISTRATOR="Acts upon reports, also about moderators.",
+)
+_describe(
+    AccountStanding,
+    "How moderators have judged an account.",
+    GOOD="Nothing stands against it.",
+    LIMITED="It acts within tighter limits for a time.",
+    SUSPENDED="For a time nobody else sees it. Its owner reads and cannot act.",
+    BANNED="As SUSPENDED, without an end.",
+)
+_describe(
     UserErrorCode,
     "Why a mutation could not do what was asked. Clients should treat an unknown code as INVALID_INPUT.",
     INVALID_INPUT="A field has a value that is not allowed.",
@@ -129,4 +148,5 @@ _describe(
     IDEMPOTENCY_KEY_REUSED="The key was used with other input.",
     IN_PROGRESS="The same request is still being worked on.",
     BUSY="The service is overloaded; see retryAfterMs.",
+    ACCOUNT_SUSPENDED="Moderators have suspended or banned the account: it reads, and cannot act. See Viewer.standing.",
 )

@@ -13,6 +13,7 @@ from domain.records.users import SessionRecord
 from domain.upload_quota import QuotaUse
 from schema.connection import UserConnection, connected
 from schema.context import Info
+from schema.enums import AccountStanding, Role
 from schema.fields import computed, loaded, plain
 from schema.follow_request import FollowRequestConnection
 from schema.node import Node, presents
@@ -58,6 +59,20 @@ class Viewer(Node):
     @computed(str, "Their address.")
     async def email(root: strawberry.Parent[SignedIn], info: Info) -> str:
         return await info.context.sources.users.email_of(root.id)
+
+    @computed(Role, "What they may do beyond their own things.")
+    async def role(root: strawberry.Parent[SignedIn], info: Info) -> Role:
+        user = await info.context.loaders.user_by_id.load(root.id)
+        return Role.MEMBER if user is None else user.role
+
+    @computed(AccountStanding, "How moderators have judged the account.")
+    async def standing(root: strawberry.Parent[SignedIn], info: Info) -> AccountStanding:
+        user = await info.context.loaders.user_by_id.load(root.id)
+        return AccountStanding.GOOD if user is None else user.standing
+
+    @computed(datetime | None, "When that standing ends by itself; null if it does not.")
+    async def standing_until(root: strawberry.Parent[SignedIn], info: Info) -> datetime | None:
+        return await info.context.sources.standings.until(root.id)
 
     @computed(UploadQuota, "How many images they may still upload.")
     async def upload_quota(root: strawberry.Parent[SignedIn], info: Info) -> QuotaUse:

@@ -19,13 +19,13 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.session_cache import AccessHashes, SessionCache, token_hash
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document
+from datasources.mongo.client import Database, Document, Readable
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
-from domain.records.users import SessionRecord
+from domain.records.users import SessionRecord, UserState
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -55,6 +55,7 @@ class SessionStore:
 
     def __init__(self, database: Database, news: News, *, access_ttl: int, refresh_ttl: int) -> None:
         self._sessions = database["sessions"]
+        self._users: Readable = database["users"]
         self._news = news
         self._access_ttl = timedelta(seconds=access_ttl)
         self._refresh_ttl = timedelta(seconds=refresh_ttl)
@@ -82,7 +83,18 @@ class SessionStore:
             **self._hashes(tokens, salt, now),
         }
         await self._sessions.insert_one(document)
+        if await self._is_suspended(user_id):
+            document["is_restricted"] = True
+            await self._sessions.update_one({"_id": session_id}, {"$set": {"is_restricted": True}})
         return SessionRecord.from_document(document), tokens
+
+    async def _is_suspended(self, user_id: ObjectId) -> bool:
+        """Whether an account is suspended, read after its session was written.
+
+        A suspension or its end, which ends all sessions, is either seen here or finds the session.
+        """
+        query = {"_id": user_id, "state": UserState.SUSPENDED.value}
+        return await self._users.find_one(query, {"_id": 1}) is not None
 
     async def open_first(
         self, user_id: ObjectId, client_name: str | None, now: datetime, *, secret: str

@@ -123,9 +123,12 @@ class UserStore(BatchedReads[UserRecord]):
         return Credentials(user["_id"], user["password_hash"])
 
     async def credentials(self, login: str) -> Credentials | None:
-        """What to check a password against, by handle or address in any case; None if there is no such account."""
+        """What to check a password against, by handle or address in any case; None if there is no such account.
+
+        Who is suspended logs in too, to read what is theirs.
+        """
         claimed = Claimed.EMAIL if "@" in login else Claimed.USERNAME
-        query = {"_id": await self._holder(claimed, login), "state": UserState.ACTIVE.value}
+        query = {"_id": await self._holder(claimed, login), **_NOT_DELETED}
         user = await self._users.find_one(query, projection={"password_hash": 1})
         return None if user is None else Credentials(user["_id"], user["password_hash"])
 

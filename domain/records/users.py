@@ -10,9 +10,39 @@ from domain.records.record import Stored
 
 
 class UserState(StrEnum):
+    """Where an account is in its life; nobody but its owner sees one that is not ACTIVE."""
+
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
     DELETED = "DELETED"
+
+
+class Role(StrEnum):
+    """What an account may do beyond its own things; each role may do what those before it may."""
+
+    MEMBER = "MEMBER"
+    TRUSTED = "TRUSTED"
+    MODERATOR = "MODERATOR"
+    ADMINISTRATOR = "ADMINISTRATOR"
+
+    @property
+    def moderates(self) -> bool:
+        """Whether the role acts upon reports."""
+        return self in (Role.MODERATOR, Role.ADMINISTRATOR)
+
+
+class AccountStanding(StrEnum):
+    """How moderators have judged an account."""
+
+    GOOD = "GOOD"
+    LIMITED = "LIMITED"
+    SUSPENDED = "SUSPENDED"
+    BANNED = "BANNED"
+
+    @property
+    def restricts(self) -> bool:
+        """Whether the account is hidden from others and cannot act."""
+        return self in (AccountStanding.SUSPENDED, AccountStanding.BANNED)
 
 
 class UserRecord(Stored, frozen=True, kw_only=True):
@@ -28,6 +58,8 @@ class UserRecord(Stored, frozen=True, kw_only=True):
     avatar: ImageRecord | None = None
     is_private: bool = False
     state: UserState = UserState.ACTIVE
+    role: Role = Role.MEMBER
+    standing: AccountStanding = AccountStanding.GOOD
     created_at: datetime
     post_count: int = 0
     follower_count: int = 0
@@ -36,10 +68,14 @@ class UserRecord(Stored, frozen=True, kw_only=True):
 
 
 class SessionRecord(Stored, frozen=True, kw_only=True):
-    """A login on one device; `access_expires_at` is when the token expires by which it was found."""
+    """A login on one device; `access_expires_at` is when the token expires by which it was found.
+
+    A session `is_restricted` if it was opened while the account was suspended or banned.
+    """
 
     user_id: ObjectId
     client_name: str | None = None
     created_at: datetime
     last_used_at: datetime
     access_expires_at: datetime
+    is_restricted: bool = False

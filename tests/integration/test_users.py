@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import Refusal, UserErrorCode
-from domain.records.users import UserRecord
+from domain.records.users import AccountStanding, UserRecord
 from tests.support.factories import World, image, now
 
 
@@ -61,10 +61,12 @@ async def test_credentials_are_found_by_handle_and_by_address_in_any_case(world:
     assert await world.sources.users.credentials("nobody") is None
 
 
-async def test_a_suspended_account_has_no_credentials(world: World) -> None:
+async def test_a_suspended_account_logs_in(world: World) -> None:
     user = await world.user()
-    await world.sources.users.update_profile(user.id, {"state": "SUSPENDED"})
-    assert await world.sources.users.credentials(user.username) is None
+    await world.set_standing(user, AccountStanding.SUSPENDED)
+    credentials = await world.sources.users.credentials(user.username)
+    assert credentials is not None
+    assert credentials.user_id == user.id
     assert await world.sources.users.password_hash(user.id) == "no hash"  # it can be deleted
 
 

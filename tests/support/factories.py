@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from strawberry.types import ExecutionResult
 from config import Settings
 from datasources.media.images import Move
 from datasources.mongo.sharded_ids import new_id
+from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources, open_sources, prepare
 from domain.image_formats import RenditionFormat
 from domain.jobs import Job
@@ -29,7 +31,7 @@ from domain.records.comments import CommentRecord
 from domain.records.images import ImageRecord, RenditionRecord, TagRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostDraft, PostImage, PostRecord
-from domain.records.users import SessionRecord, UserRecord
+from domain.records.users import AccountStanding, SessionRecord, UserRecord, UserState
 from domain.visibility import Area
 from resolvers.api import schema
 from schema.context import Context
@@ -141,6 +143,16 @@ class World:
         assert user is not None
         return user
 
+    async def set_standing(
+        self, user: UserRecord, standing: AccountStanding, *, by: ObjectId | None = None
+    ) -> UserRecord:
+        """Gives an account a standing, as a decision does; its sessions stay. The account as it is stored then."""
+        given = partial(self.sources.standings.set, user.id, standing, now(), by=by or ObjectId())
+        changed = await in_transaction(self.sources.client, given)
+        assert changed is not None
+        await self.sources.standings.enqueue(changed)
+        return await self.stored_user(user.id)
+
     async def stored_comment(self, comment_id: ObjectId) -> CommentRecord:
         """A comment as it is stored; fails if there is none."""
         (comment,) = await self.sources.comments.by_ids([comment_id])
@@ -193,7 +205,14 @@ def image(upload_id: ObjectId, area: Area = Area.PUBLIC, folder: str | None = No
 def session_of(user: UserRecord) -> SessionRecord:
     """A session that is not stored, for operations in this process."""
     ends = now() + timedelta(hours=1)
-    return SessionRecord(id=ObjectId(), user_id=user.id, created_at=now(), last_used_at=now(), access_expires_at=ends)
+    return SessionRecord(
+        id=ObjectId(),
+        user_id=user.id,
+        created_at=now(),
+        last_used_at=now(),
+        access_expires_at=ends,
+        is_restricted=user.state is UserState.SUSPENDED,
+    )
 
 
 def with_own_buckets(settings: Settings) -> Settings:

@@ -29,8 +29,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def opened(machine: Machine, *, lifetime: timedelta = timedelta(1)) -> SessionRecord:
-    times = {"created_at": machine.now, "last_used_at": machine.now, "access_expires_at": machine.now + lifetime}
-    return SessionRecord(id=ObjectId(), user_id=ObjectId(), client_name=None, **times)
+    now = machine.now
+    return SessionRecord(
+        id=ObjectId(), user_id=ObjectId(), created_at=now, last_used_at=now, access_expires_at=now + lifetime
+    )
 
 
 def keep(cache: SessionCache, session: SessionRecord, token: str = TOKEN) -> None:

@@ -16,6 +16,7 @@ from domain.visibility import (
     ONESELF,
     STRANGERS,
     Relation,
+    as_restricted,
     can_delete_comment,
     can_meet,
     can_view_comment,
@@ -59,13 +60,29 @@ def test_blockers_find_whom_they_blocked_but_do_not_meet_them(owner: UserRecord)
     assert can_meet(owner, STRANGERS)
 
 
-@pytest.mark.parametrize("owner", GONE, ids=["suspended", "deleted"])
-@pytest.mark.parametrize("relation", [STRANGERS, ONESELF, FOLLOWER])
+@pytest.mark.parametrize(
+    ("owner", "relation"), [*product(GONE, (STRANGERS, FOLLOWER, MUTER)), (GONE[1], ONESELF)], ids=str
+)
 def test_an_account_that_is_gone_shows_nothing(owner: UserRecord, relation: Relation) -> None:
     assert not can_view_profile(owner, relation)
     assert not can_view_content(owner, relation)
     assert not can_view_post(POST, owner, relation)
     assert not can_view_comment(COMMENT, owner, relation)
+
+
+def test_a_suspended_account_shows_everything_to_its_owner() -> None:
+    suspended = GONE[0]
+    assert can_view_profile(suspended, ONESELF)
+    assert can_view_content(suspended, ONESELF)
+    assert can_view_post(POST, suspended, ONESELF)
+    assert can_view_comment(COMMENT, suspended, ONESELF)
+
+
+def test_a_suspended_viewer_follows_nobody_and_keeps_blocks() -> None:
+    relation = as_restricted(Relation(follow_state=FollowState.FOLLOWING, has_blocked=True, is_followed=True))
+    assert relation == Relation(has_blocked=True, is_followed=True)
+    assert not can_view_content(PRIVATE, as_restricted(FOLLOWER))
+    assert can_view_content(PUBLIC, as_restricted(FOLLOWER))
 
 
 @pytest.mark.parametrize(

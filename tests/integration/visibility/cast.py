@@ -10,7 +10,7 @@ from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.uploads import FailureRecord
-from domain.records.users import UserRecord, UserState
+from domain.records.users import AccountStanding, UserRecord
 from schema.notification import type_name_of
 from tests.integration.visibility.scene import NOBODY, Comment, Name, Notification, Post, Scene, Shown
 from tests.support.factories import World, image, now
@@ -194,8 +194,8 @@ class Cast:
                 await sources.blocks.block(self.records[blocker].id, self.records[blocked].id, now=now())
                 scene.blocks.add((blocker, blocked))
                 scene.follows -= {(blocker, blocked), (blocked, blocker)}
-        suspension = {"$set": {"state": UserState.SUSPENDED.value}}
-        await sources.database["users"].update_one({"_id": self.records["suspended"].id}, suspension)
+        self.records["suspended"] = await self.world.set_standing(self.records["suspended"], AccountStanding.SUSPENDED)
+        scene.suspended.add("suspended")
         scene.hidden_accounts |= {"suspended", "deleted"}
 
 

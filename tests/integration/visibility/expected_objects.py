@@ -47,7 +47,7 @@ def _feed(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
     """Ready posts of the viewer and of accounts that they follow and have not muted."""
     scene = rules.scene
     followees = {
-        followed for follower, followed in scene.follows if follower == viewer and (viewer, followed) not in scene.mutes
+        person for person in scene.people if rules.follows(viewer, person) and (viewer, person) not in scene.mutes
     }
     posts = [post for post in scene.posts.values() if post.status == "READY" and post.author in {viewer, *followees}]
     return _visible(rules, viewer, (post.gid for post in posts))

@@ -1,9 +1,9 @@
 """Who may see what, written again: these rules know the scene and nothing of the product's code.
 
-1. You cannot find an account that is deleted or suspended, or that blocks you.
+1. You cannot find an account that is deleted or suspended, or that blocks you. The suspended find themselves.
 2. You do not meet whom you blocked: not among likes, comments, followers and mentions. You still find them by name, and
    in your list of blocked accounts even if they block you, so that you can undo it.
-3. Posts and follow lists of a private account are for its followers only.
+3. Posts and follow lists of a private account are for its followers only; the suspended count as following nobody.
 4. Until a post is ready, only its author sees it. Nobody sees what is deleted.
 5. A comment needs a visible post and an author whom you meet; a reply needs a visible parent too. Only its author sees
    a hidden comment.
@@ -28,7 +28,12 @@ class Rules:
 
     def can_find(self, viewer: Viewer, person: Name) -> bool:
         """Rule 1."""
-        return person not in self.scene.hidden_accounts and (person, viewer) not in self.scene.blocks
+        is_hidden = person in self.scene.hidden_accounts and not (person == viewer and person in self.scene.suspended)
+        return not is_hidden and (person, viewer) not in self.scene.blocks
+
+    def follows(self, viewer: Viewer, person: Name) -> bool:
+        """Whether a viewer follows somebody; one who is suspended does not."""
+        return viewer not in self.scene.suspended and (viewer, person) in self.scene.follows
 
     def can_meet(self, viewer: Viewer, person: Name) -> bool:
         """Rule 2."""
@@ -36,7 +41,7 @@ class Rules:
 
     def can_read(self, viewer: Viewer, person: Name) -> bool:
         """Rule 3."""
-        is_allowed = person not in self.scene.private or viewer == person or (viewer, person) in self.scene.follows
+        is_allowed = person not in self.scene.private or viewer == person or self.follows(viewer, person)
         return self.can_meet(viewer, person) and is_allowed
 
     def sees_post(self, viewer: Viewer, post: Post) -> bool:

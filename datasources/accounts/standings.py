@@ -1,0 +1,85 @@
+"""The role and the standing of an account: fields of its document that only operators and moderators change.
+
+The `state` of a suspended or banned account is SUSPENDED, so a process of the version before hides it too.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from datasources.accounts.cached_users import UserCache
+from datasources.jobs.outbox import Stage, change
+from datasources.jobs.queue import JobQueue
+from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.redis.invalidation import InvalidatingWrites
+from domain.jobs import Fact, Task
+from domain.records.users import AccountStanding, Role, UserState
+
+_SUSPENDED = UserState.SUSPENDED.value
+_IS_SUSPENDED = {"$eq": ["$state", _SUSPENDED]}
+
+
+class StandingStore:
+    """Writes of roles and standings to the collection `users`."""
+
+    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache) -> None:
+        self._users: Readable = database["users"]
+        self._writes = InvalidatingWrites(database["users"], cache.invalidate)
+        self._job_queue = job_queue
+
+    async def set_role(self, user_id: ObjectId, role: Role, session: Session) -> bool:
+        """Gives an account a role, within the caller's transaction; False if the account is deleted."""
+        async with self._writes.invalidating([user_id], session) as users:
+            changes = {"$set": {"role": role.value}}
+            return (await users.update_one(_present(user_id), changes, session=session)).matched_count == 1
+
+    async def set(
+        self,
+        user_id: ObjectId,
+        standing: AccountStanding,
+        now: datetime,
+        session: Session,
+        *,
+        by: ObjectId,
+        until: datetime | None = None,
+    ) -> Document | None:
+        """Sets the standing that a decision (`by`) gives an account, within the caller's transaction.
+
+        Returns the document, for `enqueue`; None if the account is deleted. Moving its files is pending if strangers
+        see more or less of it than before. The end of a suspension gives the account back the state that it had.
+        """
+        async with self._writes.invalidating([user_id], session) as users:
+            return await users.find_one_and_update(
+                _present(user_id), _standing(standing, now, by, until), session=session, return_document=True
+            )
+
+    async def enqueue(self, user: Document) -> None:
+        """Enqueues what `set` made pending, after its transaction."""
+        await self._job_queue.enqueue_pending(Fact.USER, [user])
+
+    async def until(self, user_id: ObjectId) -> datetime | None:
+        """When the standing of an account ends by itself; None if it does not."""
+        user = await self._users.find_one({"_id": user_id}, {"standing_until": 1})
+        return None if user is None else user.get("standing_until")
+
+    async def is_by(self, user_id: ObjectId, decision_id: ObjectId, session: Session) -> bool:
+        """Whether the standing of an account is still the one that this decision gave it."""
+        query = {"_id": user_id, "standing_by": decision_id}
+        return await self._users.find_one(query, {"_id": 1}, session=session) is not None
+
+
+def _present(user_id: ObjectId) -> Document:
+    return {"_id": user_id, "state": {"$ne": UserState.DELETED.value}}
+
+
+def _standing(standing: AccountStanding, now: datetime, by: ObjectId, until: datetime | None) -> list[Stage]:
+    values: dict[str, Any] = {"standing": standing.value, "standing_by": by, "standing_until": until}
+    if standing.restricts:
+        values["state"] = _SUSPENDED
+        values["state_before"] = {"$cond": [_IS_SUSPENDED, "$state_before", "$state"]}
+    else:
+        before = {"$ifNull": ["$state_before", UserState.ACTIVE.value]}
+        values["state"] = {"$cond": [_IS_SUSPENDED, before, "$state"]}
+        values["state_before"] = "$$REMOVE"
+    return change(values, [Task.MOVE_FILES], now, watched="state")
