@@ -94,6 +94,7 @@ class _Opened:
             is_outage=is_outage,
             account=lambda session: session.user_id,
             name_in_logs=lambda identity: str(identity.user_id) if isinstance(identity, SessionRecord) else None,
+            scopes=lambda identity: identity.scopes if isinstance(identity, SessionRecord) else None,
             bad_token_identity=BadToken,
         )
 

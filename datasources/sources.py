@@ -13,8 +13,10 @@ from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
 from config import Settings
+from datasources.accounts.access_tokens import AccessTokenStore
 from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.claims import copy_claims
+from datasources.accounts.fresh_proofs import FreshProofs
 from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
@@ -134,13 +136,7 @@ class Sources:
         self.watchdog = Watchdog(settings, client)
         sharded_ids = ShardedIds(settings.sharded_ids_since)
 
-        self.passwords = Passwords()
-        self.users = UserStore(database, job_queue, caches.users)
-        self.standings = StandingStore(database, job_queue, caches.users)
-        self.sessions = SessionStore(
-            database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
-        )
-        self.session_watch = SessionWatch(self.sessions, news)
+        self._make_account_stores()
 
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
         self.follows = FollowStore(database, job_queue, graph_writes, sharded_ids)
@@ -196,6 +192,18 @@ class Sources:
         self.webhook_messages = MessageStore(database, job_queue, self.webhook_endpoints)
         webhooks = {Task.PUBLISH_WEBHOOKS: self.webhook_messages} if "webhooks" in settings.events else {}
         self.event_sinks: EventSinks = {**event_sinks, **webhooks}
+
+    def _make_account_stores(self) -> None:
+        settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
+        self.passwords = Passwords()
+        self.users = UserStore(database, job_queue, self.caches.users)
+        self.standings = StandingStore(database, job_queue, self.caches.users)
+        self.sessions = SessionStore(
+            database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
+        )
+        self.access_tokens = AccessTokenStore(database, self.sessions)
+        self.fresh_proofs = FreshProofs(database)
+        self.session_watch = SessionWatch(self.sessions, news)
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ PhotogramError
 │   └── NotFound        there is no such object, or the viewer may not see it: the two look the same
 └── RequestError        a top-level GraphQL error with extensions.code, from RequestErrorCode
     ├── Unauthenticated
+    ├── InsufficientScope  a personal access token may not do this
     ├── BadInput        an argument that no screen of a correct client would send
     └── CursorExpired   a place in a list that is no longer kept
 """
@@ -23,6 +24,7 @@ class UserErrorCode(StrEnum):
     EMAIL_TAKEN = "EMAIL_TAKEN"
     WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    IDENTITY_NOT_CONFIRMED = "IDENTITY_NOT_CONFIRMED"
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
     UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
@@ -44,6 +46,7 @@ class RequestErrorCode(StrEnum):
     """The closed set of `extensions.code` on top-level errors."""
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
+    INSUFFICIENT_SCOPE = "INSUFFICIENT_SCOPE"
     BAD_USER_INPUT = "BAD_USER_INPUT"
     CURSOR_EXPIRED = "CURSOR_EXPIRED"
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
@@ -109,6 +112,12 @@ class RequestError(PhotogramError):
 class Unauthenticated(RequestError):
     def __init__(self) -> None:
         super().__init__(RequestErrorCode.UNAUTHENTICATED, "Sign in first: this needs a valid access token.")
+
+
+class InsufficientScope(RequestError):
+    def __init__(self) -> None:
+        message = "This access token has not the scope that this needs."
+        super().__init__(RequestErrorCode.INSUFFICIENT_SCOPE, message)
 
 
 class BadInput(RequestError):

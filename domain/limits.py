@@ -41,6 +41,7 @@ BIOGRAPHY_MAX = 150
 WEBSITE_MAX = 200
 EMAIL_MAX = 254  # of an address that mail can be sent to (RFC 5321)
 CLIENT_NAME_MAX = 100
+PLATFORM_MAX = 60
 PASSWORD_MIN, PASSWORD_MAX = 12, 128
 TOKEN_MAX = 1_000  # of a session; ours are shorter
 SHA256_BYTES = 32
@@ -73,6 +74,9 @@ RANKINGS_KEPT = 8  # orders of one reader: more devices and reloads than anybody
 LAST_USED_PRECISION = timedelta(minutes=1)  # of a session's `lastUsedAt`: not every request writes
 REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again
 ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for requests that are on their way
+PROOF_FRESH = timedelta(minutes=10)  # after it, what matters most asks again who one is
+ACCESS_TOKENS_MAX = 20  # of an account: one for each program that acts for it
+ACCESS_TOKEN_DAYS_DEFAULT, ACCESS_TOKEN_DAYS_MAX = 90, 366
 IDEMPOTENCY_HOURS = 24
 IDEMPOTENCY_KEY_MAX = 200
 REGISTRATION_KEY_MIN = 16  # nobody may guess it: who has the key gets the new account's first session

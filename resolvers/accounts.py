@@ -4,20 +4,21 @@ import strawberry
 from bson import ObjectId
 
 from datasources.accounts.common_passwords import is_common
-from datasources.accounts.sessions import session_id_of
+from datasources.accounts.session_tokens import session_id_of
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.mongo import clock
 from domain.email_addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id, to_global_id
-from domain.limits import ACCESS_OVERLAP_SECONDS, CLIENT_NAME_MAX, REFRESH_GRACE_SECONDS
+from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
 from domain.password_rules import checked_password
-from domain.records.users import SessionRecord
-from domain.text import checked_display_name, checked_line
+from domain.text import checked_display_name
 from domain.usernames import checked_username, is_reserved
 from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.root_fields import mutation
+from resolvers.sign_in import device_of, has_gone, sign_in, signed_in_payload, wrong_credentials
+from resolvers.transport.client_address import shown_range
 from schema.context import Context, Info
 from schema.inputs import (
     DeleteAccountInput,
@@ -25,10 +26,11 @@ from schema.inputs import (
     LogoutInput,
     RefreshSessionInput,
     RegisterInput,
+    RevokeOtherSessionsInput,
     RevokeSessionInput,
 )
 from schema.payloads import DeleteAccountPayload, Payload, SessionPayload, ViewerPayload
-from schema.viewer import SignedIn, signed_in
+from schema.viewer import signed_in
 
 
 async def _always(_context: Context) -> bool:
@@ -42,18 +44,25 @@ async def _always(_context: Context) -> bool:
     while_suspended=True,
 )
 async def register(info: Info, given: RegisterInput) -> SessionPayload:
-    sources, key, client_name = info.context.sources, given.idempotency_key, _client_name(given.client_name)
-    idempotency = Idempotency.of_registration(key, {**strawberry.asdict(given), "password": None})
+    sources, key, device = info.context.sources, given.idempotency_key, device_of(info, given)
+    idempotency = Idempotency.of_registration(key, _known_before(given))
     earlier = await _registered(info, given, idempotency)
     account = earlier or await _make_account(info, given, idempotency)
     now, user_id = clock.now(), account.user_id
     if key is None:
-        session, tokens = await sources.sessions.open(user_id, client_name, now)
+        session, tokens = await sources.sessions.open(user_id, device, now)
     else:
-        session, tokens = await sources.sessions.open_first(user_id, client_name, now, secret=key)
-    if earlier is not None and await _has_gone(info, user_id):
+        session, tokens = await sources.sessions.open_first(user_id, device, now, secret=key)
+    if earlier is not None and await has_gone(info, user_id):
         raise result_deleted()
-    return SessionPayload(tokens=tokens, viewer=_sign_in(info, session))
+    return signed_in_payload(info, session, tokens)
+
+
+def _known_before(given: RegisterInput) -> dict[str, object]:
+    """What a key of a registration goes with: what a version before knew too, so that a retry may come to either."""
+    arguments = strawberry.asdict(given)
+    del arguments["platform"]
+    return {**arguments, "password": None}
 
 
 async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
@@ -85,30 +94,20 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     return Credentials(user.id, password_hash)
 
 
-async def _has_gone(info: Info, user_id: ObjectId) -> bool:
-    """Whether an account was deleted while somebody logged in. If so, ends the sessions."""
-    if await info.context.sources.users.password_hash(user_id) is not None:
-        return False
-    await info.context.sources.sessions.end_all(user_id)
-    return True
-
-
 @mutation(
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference.",
     answers_bad_token=_always,
     while_suspended=True,
 )
 async def login(info: Info, given: LoginInput) -> SessionPayload:
-    sources, name, client_name = info.context.sources, typed_login(given.login), _client_name(given.client_name)
-    credentials = await sources.users.credentials(name)
+    device_of(info, given)  # refuses a bad name of the client before anything is asked
+    name = typed_login(given.login)
+    credentials = await info.context.sources.users.credentials(name)
     known = None if credentials is None else credentials.password_hash
     account = name if credentials is None else credentials.user_id
     if not await is_password_right(info, known, given.password, account) or credentials is None:
-        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
-    session, tokens = await sources.sessions.open(credentials.user_id, client_name, clock.now())
-    if await _has_gone(info, credentials.user_id):
-        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
-    return SessionPayload(tokens=tokens, viewer=_sign_in(info, session))
+        raise wrong_credentials()
+    return await sign_in(info, credentials.user_id, given)
 
 
 @mutation(
@@ -121,8 +120,9 @@ async def login(info: Info, given: LoginInput) -> SessionPayload:
     while_suspended=True,
 )
 async def refresh_session(info: Info, given: RefreshSessionInput) -> SessionPayload:
-    session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, clock.now())
-    return SessionPayload(tokens=tokens, viewer=_sign_in(info, session))
+    network = shown_range(info.context.address)
+    session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, clock.now(), network=network)
+    return signed_in_payload(info, session, tokens)
 
 
 async def _is_logged_out(context: Context) -> bool:
@@ -145,12 +145,26 @@ async def logout(info: Info, given: LogoutInput) -> Payload:
     return Payload()
 
 
-@mutation("Ends one of the viewer's sessions.", while_suspended=True)
+@mutation("Ends one of the viewer's sessions.", scope=None, while_suspended=True)
 async def revoke_session(info: Info, given: RevokeSessionInput) -> ViewerPayload:
     session = info.context.require_session()
     session_id = expect_id(given.session_id, "Session")
     if session_id is None or not await info.context.sources.sessions.end(session.user_id, session_id):
         raise NotFound("session", field=["sessionId"])
+    return ViewerPayload(viewer=signed_in(session))
+
+
+@mutation(
+    "Ends the viewer's sessions on other devices. `logout` can end this one too.",
+    scope=None,
+    while_suspended=True,
+)
+async def revoke_other_sessions(info: Info, given: RevokeOtherSessionsInput) -> ViewerPayload:
+    session, sources = info.context.require_session(), info.context.sources
+    if given.access_tokens:
+        await sources.sessions.end_others(session.user_id, session.id)
+    else:
+        await sources.sessions.end_other_logins(session.user_id, session.id)
     return ViewerPayload(viewer=signed_in(session))
 
 
@@ -185,13 +199,3 @@ async def delete_account(info: Info, given: DeleteAccountInput) -> DeleteAccount
     await sources.sessions.end_all(viewer_id)
     info.context.session = None  # the rest of the operation is anonymous
     return DeleteAccountPayload(deleted_user_id=strawberry.ID(to_global_id("User", viewer_id)))
-
-
-def _sign_in(info: Info, session: SessionRecord) -> SignedIn:
-    """Makes the rest of the operation the new session's. Returns the viewer."""
-    info.context.session, info.context.bad_token = session, None
-    return SignedIn(session.user_id)
-
-
-def _client_name(name: str | None) -> str | None:
-    return None if name is None else checked_line(name, "clientName", max_length=CLIENT_NAME_MAX) or None

@@ -5,11 +5,13 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 
 from resolvers import (
+    access_tokens,
     accounts,
     comments,
     feed,
     feed_live,
     follows,
+    fresh_proof,
     likes,
     nodes,
     notifications,
@@ -22,6 +24,7 @@ from schema.comment import Comment
 from schema.image import Image
 from schema.notification import CommentNotification, FollowNotification, PostNotification
 from schema.scalars import SCALARS
+from schema.session import AccessToken
 from schema.upload import MediaUpload
 
 Query = create_type(
@@ -47,6 +50,10 @@ Mutation = create_type(
         accounts.refresh_session,
         accounts.logout,
         accounts.revoke_session,
+        accounts.revoke_other_sessions,
+        fresh_proof.confirm_identity,
+        access_tokens.create_access_token,
+        access_tokens.revoke_access_token,
         accounts.delete_account,
         profile.update_profile,
         uploads.create_upload,
@@ -87,6 +94,6 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[Comment, Image, MediaUpload, PostNotification, CommentNotification, FollowNotification],
+    types=[AccessToken, Comment, Image, MediaUpload, PostNotification, CommentNotification, FollowNotification],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None),
 )

@@ -14,7 +14,7 @@ from domain.limits import NODES_MAX
 from domain.records.images import ImageRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.uploads import UploadRecord
-from domain.records.users import SessionRecord, UserRecord
+from domain.records.users import AccessTokenRecord, SessionRecord, UserRecord
 from resolvers.root_fields import query
 from schema.context import Context, Info
 from schema.field_metadata import bounded
@@ -112,6 +112,11 @@ async def _session(context: Context, session_id: ObjectId) -> SessionRecord | No
     return session if session is not None and session.user_id == context.viewer_id else None
 
 
+async def _access_token(context: Context, token_id: ObjectId) -> AccessTokenRecord | None:
+    token = await context.sources.access_tokens.by_id(token_id)
+    return token if token is not None and token.user_id == context.viewer_id else None
+
+
 async def _viewer(context: Context, user_id: ObjectId) -> SignedIn | None:
     return signed_in(context.session) if user_id == context.viewer_id else None
 
@@ -133,6 +138,7 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "Comment": lambda context, comment_id: context.loaders.visible_comment_by_id.load(comment_id),
     "Image": _image,
     "MediaUpload": _upload,
+    "AccessToken": _access_token,
     "Session": _session,
     "Viewer": _viewer,
     **{name: _notification(name) for name in NOTIFICATION_TYPES},

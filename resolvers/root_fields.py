@@ -6,11 +6,12 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
+from domain.access_scopes import AccessScope
 from domain.errors import Refusal, UserErrorCode
 from domain.standing import refuse_suspended
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.context import Context, Info
-from schema.field_metadata import SIGNED_IN, bounded
+from schema.field_metadata import SIGNED_IN, bounded, scoped
 from schema.inputs import input_type
 from schema.payloads import AnyPayload, payload_type
 from schema.text_fields import check_lengths
@@ -21,24 +22,32 @@ Value = TypeVar("Value")
 
 
 def query(
-    graphql_type: Any, description: str, *, max_items: int | None = None, public: bool = True
+    graphql_type: Any,
+    description: str,
+    *,
+    max_items: int | None = None,
+    public: bool = True,
+    scope: AccessScope | None = AccessScope.READ,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Decorates a function into a field of Query; one that is not `public` needs a session.
 
-    A list declares `max_items`.
+    A list declares `max_items`. A personal access token needs the scope; with None, no token may ask.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
         options = bounded(description, max_items)
-        if not public:
-            options["metadata"] = {**options.get("metadata", {}), **SIGNED_IN}
+        options["metadata"] = {**options.get("metadata", {}), **scoped(scope), **({} if public else SIGNED_IN)}
         return strawberry.field(function, graphql_type=graphql_type, **options)
 
     return decorate
 
 
 def mutation(
-    description: str, *, answers_bad_token: AnswersBadToken | None = None, while_suspended: bool = False
+    description: str,
+    *,
+    answers_bad_token: AnswersBadToken | None = None,
+    scope: AccessScope | None = AccessScope.WRITE,
+    while_suspended: bool = False,
 ) -> Callable[[Callable[[Info, Any], Awaitable[AnyPayload]]], Any]:
     """Decorates a function `like_post` into the field `likePost` of Mutation.
 
@@ -51,6 +60,9 @@ def mutation(
 
     Only one that runs `while_suspended` is open to suspended accounts: what they may do to read, appeal, export and
     delete. The others are refused with ACCOUNT_SUSPENDED.
+
+    A personal access token needs the scope. With None no token may ask for the field, nor for one that answers bad
+    tokens: what logs in, or changes what one logs in with, is a person's.
 
     Texts that are far too long are refused before the function runs. A Refusal becomes the payload's userErrors. The
     answer is read after the write, by new loaders. None of them reads caches.
@@ -75,7 +87,9 @@ def mutation(
 
         resolve.__name__ = function.__name__
         resolve.__annotations__["given"] = Annotated[input_type(name, annotations["given"]), argument]
-        metadata = {ANSWERS_BAD_TOKEN: answers_bad_token} if answers_bad_token else SIGNED_IN
+        metadata = {**SIGNED_IN, **scoped(scope)}
+        if answers_bad_token:
+            metadata = {ANSWERS_BAD_TOKEN: answers_bad_token, **scoped(None)}
         return strawberry.mutation(
             resolver=resolve, graphql_type=payload | None, description=description, metadata=metadata
         )
@@ -96,7 +110,10 @@ def subscription(graphql_type: Any, description: str) -> Callable[[Callable[...,
 
     def decorate(function: Callable[..., AsyncIterator[Any]]) -> Any:
         return strawberry.subscription(
-            resolver=function, graphql_type=graphql_type, description=description, metadata=SIGNED_IN
+            resolver=function,
+            graphql_type=graphql_type,
+            description=description,
+            metadata={**SIGNED_IN, **scoped(AccessScope.READ)},
         )
 
     return decorate

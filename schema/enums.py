@@ -4,6 +4,7 @@ from enum import Enum
 
 import strawberry
 
+from domain.access_scopes import AccessScope
 from domain.errors import UserErrorCode
 from domain.image_formats import RenditionFormat, SourceFormat
 from domain.limits import MAX_IMAGE_MIB, RANKING_KEPT
@@ -16,6 +17,7 @@ from domain.records.uploads import UploadStatus
 from domain.records.users import AccountStanding, Role
 
 __all__ = [
+    "AccessScope",
     "AccountStanding",
     "CommentOrder",
     "FeedOrder",
@@ -37,6 +39,13 @@ def _describe(wrapped: type[Enum], description: str, **values: str) -> None:
         value.description = values[value.name]
 
 
+_describe(
+    AccessScope,
+    "What a personal access token may be used for. None may be used to log in, or to change what one logs in with.",
+    READ="Queries and subscriptions; every token has it.",
+    WRITE="Mutations, but for those of accounts, sessions and moderation.",
+    MODERATE="What moderators do, if the account is a moderator's.",
+)
 _describe(
     CommentOrder,
     "How comments are ordered.",
@@ -133,6 +142,7 @@ _describe(
     EMAIL_TAKEN="Another account has this address.",
     WEAK_PASSWORD="The password is too short or too common.",  # noqa: S106
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
+    IDENTITY_NOT_CONFIRMED="The viewer must first prove again who they are: see confirmIdentity.",
     QUOTA_EXCEEDED="Today's or this month's images are used up, too many uploads were announced within an hour, or "
     "the account has gone public too often today.",
     IMAGE_TOO_LARGE=f"The file is larger than {MAX_IMAGE_MIB} MiB.",

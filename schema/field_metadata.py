@@ -10,6 +10,7 @@ from typing import Any
 from graphql import GraphQLArgument, GraphQLField, GraphQLInputField
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
+from domain.access_scopes import AccessScope
 from engine import Plan
 
 Definition = GraphQLField | GraphQLArgument | GraphQLInputField
@@ -18,7 +19,13 @@ PlanOf = Callable[[str], Plan]  # the plan of a field by the name of the type th
 
 _MAX_ITEMS = "max_items"
 _PLAN = "plan"
+_SCOPE = "scope"
 SIGNED_IN = {"needs_session": True}  # the metadata of a root field that needs a session
+
+
+def scoped(scope: AccessScope | None) -> dict[str, Any]:
+    """The metadata of a root field: the scope of personal access tokens that may ask for it; None for no token."""
+    return {_SCOPE: scope}
 
 
 def bounded(description: str, max_items: int | None, plan: PlanOf | None = None) -> dict[str, Any]:
@@ -48,6 +55,12 @@ def planned(definition: GraphQLField, type_name: str) -> Plan | None:
 def needs_session(definition: GraphQLField) -> bool:
     """Whether a root field is for signed-in viewers only."""
     return bool(metadata_of(definition).get("needs_session"))
+
+
+def scope_of(definition: GraphQLField) -> AccessScope | None:
+    """The scope of personal access tokens that may ask for a root field; None where it declares none."""
+    scope: AccessScope | None = metadata_of(definition).get(_SCOPE)
+    return scope
 
 
 def metadata_of(definition: Definition) -> Any:

@@ -12,7 +12,6 @@ from schema.scalars import Upload
 from schema.text_fields import text_field
 
 _KEY = f"Send the same key to retry safely; kept {limits.IDEMPOTENCY_HOURS} hours."
-_CLIENT = "What the client calls itself."
 
 
 def input_type(mutation: str, members: type) -> Any:
@@ -45,7 +44,21 @@ class LocationInput:
 
 
 @strawberry.input
-class RegisterInput:
+class ClientInput:
+    """What every way of logging in is told of the client."""
+
+    client_name: str | None = text_field(
+        "What the client calls itself.", max_length=limits.CLIENT_NAME_MAX, default=None
+    )
+    platform: str | None = text_field(
+        "What the client runs on, as its owner would say it: `iPhone 17`, `Firefox on Linux`.",
+        max_length=limits.PLATFORM_MAX,
+        default=None,
+    )
+
+
+@strawberry.input
+class RegisterInput(ClientInput):
     username: str = text_field(
         f"At least {limits.USERNAME_MIN} letters, digits, dots and underscores.", max_length=limits.USERNAME_MAX
     )
@@ -58,7 +71,6 @@ class RegisterInput:
     display_name: str | None = text_field(
         "Name to show, on one line; the handle when left out.", max_length=limits.DISPLAY_NAME_MAX, default=None
     )
-    client_name: str | None = text_field(_CLIENT, max_length=limits.CLIENT_NAME_MAX, default=None)
     idempotency_key: strawberry.ID | None = plain(
         f"{_KEY} At least {limits.REGISTRATION_KEY_MIN} characters, drawn at random (a UUID will do), for it is "
         "nobody's but the sender's.",
@@ -67,10 +79,9 @@ class RegisterInput:
 
 
 @strawberry.input
-class LoginInput:
+class LoginInput(ClientInput):
     login: str = text_field("Handle or address.", max_length=limits.EMAIL_MAX)
     password: str = text_field("Password.", max_length=limits.PASSWORD_MAX)
-    client_name: str | None = text_field(_CLIENT, max_length=limits.CLIENT_NAME_MAX, default=None)
 
 
 @strawberry.input
@@ -90,6 +101,11 @@ class LogoutInput:
 @strawberry.input
 class RevokeSessionInput:
     session_id: strawberry.ID = plain("The session.")
+
+
+@strawberry.input
+class RevokeOtherSessionsInput:
+    access_tokens: bool | None = plain("End the viewer's personal access tokens too.", default=False)
 
 
 @strawberry.input

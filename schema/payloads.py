@@ -4,26 +4,28 @@ A payload holds records, and says beside each as which type of the API it is sho
 members of their payloads; each has a type of its own, in which `user_errors` comes last.
 """
 
+from datetime import datetime
 from typing import Self, TypeVar
 
 import strawberry
 from strawberry.utils.str_converters import capitalize_first
 
-from datasources.accounts.sessions import Tokens
+from datasources.accounts.session_tokens import Tokens
 from domain.errors import Refusal
 from domain.limits import USER_ERRORS_MAX
 from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
 from domain.records.uploads import UploadRecord
-from domain.records.users import UserRecord
+from domain.records.users import AccessTokenRecord, UserRecord
 from schema.comment import Comment
 from schema.connection import CommentEdge, EdgeData
 from schema.fields import plain, shown
 from schema.post import Post
+from schema.session import AccessToken, AuthTokens
 from schema.upload import MediaUpload, UploadRequest
 from schema.user import User
 from schema.user_error import UserError, to_user_error
-from schema.viewer import AuthTokens, SignedIn, Viewer
+from schema.viewer import SignedIn, Viewer
 
 AnyPayload = TypeVar("AnyPayload", bound="Payload")
 
@@ -59,6 +61,17 @@ class SessionPayload(Payload):
 @strawberry.type
 class ViewerPayload(Payload):
     viewer: SignedIn | None = shown(Viewer, "The viewer, as it is now.")
+
+
+@strawberry.type
+class ConfirmIdentityPayload(Payload):
+    confirmed_until: datetime | None = plain("When the proof is no longer fresh.", default=None)
+
+
+@strawberry.type
+class CreateAccessTokenPayload(Payload):
+    access_token: AccessTokenRecord | None = shown(AccessToken, "The new token.")
+    text: str | None = plain("Its text, to be sent as `Authorization: Bearer`. It is not shown again.", default=None)
 
 
 @strawberry.type

@@ -8,40 +8,18 @@ import strawberry
 from bson import ObjectId
 
 from datasources.mongo import clock
-from domain.limits import BADGE_MAX, SESSIONS_SHOWN
-from domain.records.users import SessionRecord
+from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, SESSIONS_SHOWN
+from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
 from schema.connection import UserConnection, connected
 from schema.context import Info
 from schema.enums import AccountStanding, Role
-from schema.fields import computed, loaded, plain
+from schema.fields import computed, loaded
 from schema.follow_request import FollowRequestConnection
 from schema.node import Node, presents
+from schema.session import AccessToken, Session
 from schema.upload import UploadQuota
 from schema.user import User
-
-
-@strawberry.type(description="A login on one device.")
-class Session(Node):
-    is_type_of = presents(SessionRecord)
-
-    client_name: str | None = plain("What the client called itself.")
-    created_at: datetime = plain("When it was opened.")
-    last_used_at: datetime = plain("When it was last used.")
-
-    @computed(bool, "Whether this request belongs to it.")
-    def is_current(root: strawberry.Parent[SessionRecord], info: Info) -> bool:
-        session = info.context.session
-        return session is not None and session.id == root.id
-
-
-@strawberry.type(description="Tokens of a session.")
-class AuthTokens:
-    """Presents `Tokens`."""
-
-    access_token: str = plain("Send as `Authorization: Bearer`, or in the socket's connection_init payload.")
-    access_token_expires_at: datetime = plain("When the access token ends.")
-    refresh_token: str = plain("Give it to refreshSession, which replaces it.")
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -96,6 +74,12 @@ class Viewer(Node):
     @computed(list[Session], "Where they are logged in, latest first.", max_items=SESSIONS_SHOWN)
     async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:
         return await info.context.sources.sessions.of_user(root.id)
+
+    @computed(
+        list[AccessToken], "Their personal access tokens that are valid, latest first.", max_items=ACCESS_TOKENS_MAX
+    )
+    async def access_tokens(root: strawberry.Parent[SignedIn], info: Info) -> list[AccessTokenRecord]:
+        return await info.context.sources.access_tokens.of_user(root.id)
 
     follow_requests: FollowRequestConnection | None = connected(
         FollowRequestConnection,

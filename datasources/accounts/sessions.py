@@ -6,26 +6,29 @@ token presented and a stored salt, so it can be repeated for a minute (docs/adr/
 """
 
 import asyncio
-import base64
-import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import msgspec
 import structlog
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.session_cache import AccessHashes, SessionCache, token_hash
+from datasources.accounts.session_tokens import Tokens, derived_token, session_id_of
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
-from domain.records.users import SessionRecord, UserState
+from domain.limits import (
+    ACCESS_OVERLAP_SECONDS,
+    LAST_USED_PRECISION,
+    REFRESH_GRACE_SECONDS,
+    SESSIONS_SHOWN,
+)
+from domain.records.users import Device, SessionRecord, UserState
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -35,19 +38,20 @@ CHECKED_AT_ONCE = 1_000
 GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
 OVERLAP = timedelta(seconds=ACCESS_OVERLAP_SECONDS)
 
+LOGIN = {"personal_hash": {"$exists": False}}  # and not a personal access token (`access_tokens.py`)
 _BRIEF = dict.fromkeys(("previous_access_hash", "refresh_hash", "spent_hashes", "salt"), 0)
-_ACCESS = (("access_hash", "access_expires_at"), ("previous_access_hash", "previous_access_expires_at"))
+# Each access token of a session, and when it ends. The last is a personal access token: a version before these finds it
+# by neither of the others, and so takes none for a login.
+_ACCESS = (
+    ("access_hash", "access_expires_at"),
+    ("previous_access_hash", "previous_access_expires_at"),
+    ("personal_hash", "access_expires_at"),
+)
 _ACCESS_ONLY = dict.fromkeys((name for names in _ACCESS for name in names), 1)
 
 
 def session_topic(session_id: ObjectId) -> str:
     return f"session:{session_id}"
-
-
-class Tokens(msgspec.Struct, frozen=True):
-    access_token: str
-    access_token_expires_at: datetime
-    refresh_token: str
 
 
 class SessionStore:
@@ -64,21 +68,25 @@ class SessionStore:
     async def open(
         self,
         user_id: ObjectId,
-        client_name: str | None,
+        device: Device | None,
         now: datetime,
         *,
         session_id: ObjectId | None = None,
         secret: str | None = None,
     ) -> tuple[SessionRecord, Tokens]:
-        """Opens a session; returns it and its tokens, which are derived from `secret` if there is one."""
+        """Opens a session; returns it and its tokens, which are derived from `secret` if there is one.
+
+        To open one is a proof of who one is, as `FreshProofs.confirm` notes one.
+        """
         session_id, salt = session_id or clock.new_id(), secrets.token_bytes(32)
         tokens = self._tokens(session_id, salt, secret or secrets.token_urlsafe(32), now)
         document: Document = {
             "_id": session_id,
             "user_id": user_id,
-            "client_name": client_name,
+            **(device or Device()).to_document(),
             "created_at": now,
             "last_used_at": now,
+            "confirmed_at": now,
             "spent_hashes": [],
             **self._hashes(tokens, salt, now),
         }
@@ -97,21 +105,21 @@ class SessionStore:
         return await self._users.find_one(query, {"_id": 1}) is not None
 
     async def open_first(
-        self, user_id: ObjectId, client_name: str | None, now: datetime, *, secret: str
+        self, user_id: ObjectId, device: Device | None, now: datetime, *, secret: str
     ) -> tuple[SessionRecord, Tokens]:
         """Opens the session of a registration, which has the account's id; the same secret gets the same tokens again.
 
         Once its tokens have been refreshed or have expired, it opens another session.
         """
         try:
-            return await self.open(user_id, client_name, now, session_id=user_id, secret=secret)
+            return await self.open(user_id, device, now, session_id=user_id, secret=secret)
         except DuplicateKeyError:
             session = await self._sessions.find_one({"_id": user_id, "access_expires_at": {"$gt": now}})
         if session is not None:
             tokens = self._tokens(user_id, session["salt"], secret, session["created_at"])
             if session["access_hash"] == token_hash(tokens.access_token):
                 return SessionRecord.from_document(session), tokens
-        return await self.open(user_id, client_name, now)
+        return await self.open(user_id, device, now)
 
     def recall(self, access_token: str) -> SessionRecord | None:
         """The session of an access token as it was at most `VALID_SECONDS` ago; None if it has to be authenticated."""
@@ -127,9 +135,8 @@ class SessionStore:
         if session_id is None:
             return None
         read_at, removals, now = clock.ticks(), self._cache.removals, clock.now()
-        current = {"access_hash": presented, "access_expires_at": {"$gt": now}}
-        previous = {"previous_access_hash": presented, "previous_access_expires_at": {"$gt": now}}
-        document = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
+        any_token = [{hashed: presented, expires_at: {"$gt": now}} for hashed, expires_at in _ACCESS]
+        document = await self._sessions.find_one({"_id": session_id, "$or": any_token}, projection=_BRIEF)
         session = readable(SessionRecord, document)
         if document is None or session is None:
             self._cache.discard(session_id, presented)
@@ -137,7 +144,7 @@ class SessionStore:
         if now - session.last_used_at > LAST_USED_PRECISION:
             await self._sessions.update_one({"_id": session_id}, {"$set": {"last_used_at": now}})
             document["last_used_at"] = now
-        if document["access_hash"] != presented:
+        if presented not in (document.get("access_hash"), document.get("personal_hash")):
             document["access_expires_at"] = document["previous_access_expires_at"]
         session = readable(SessionRecord, document)
         if session is not None:
@@ -161,8 +168,12 @@ class SessionStore:
             rows = await find_by_ids(self._sessions, batch, projection=_ACCESS_ONLY)
             self._cache.confirm(batch, {key: _access_hashes(row) for key, row in rows.items()}, read_at=read_at)
 
-    async def refresh(self, refresh_token: str, now: datetime) -> tuple[SessionRecord, Tokens]:
+    async def refresh(
+        self, refresh_token: str, now: datetime, *, network: str | None = None
+    ) -> tuple[SessionRecord, Tokens]:
         """Exchanges a refresh token for new tokens, in one write; the old access token ends after `OVERLAP`.
+
+        It notes the client's network.
 
         Safe to repeat within `GRACE`, also by concurrent duplicates: all get the same tokens. Raises Refusal
         (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
@@ -178,6 +189,8 @@ class SessionStore:
             "spent_hashes": {"$slice": [{"$concatArrays": ["$spent_hashes", [presented]]}, -MAX_SPENT_HASHES]},
         }
         renewed = {**replaced, **self._hashes(tokens, salt, now), "last_used_at": now, "refreshed_at": now}
+        if network is not None:
+            renewed["network"] = {"$literal": network}
         session = await self._sessions.find_one_and_update(
             {"_id": session_id, "refresh_hash": presented, "expires_at": {"$gt": now}},
             [{"$set": renewed}],
@@ -200,24 +213,37 @@ class SessionStore:
 
     async def end_all(self, user_id: ObjectId, *, last: ObjectId | None = None) -> None:
         """Ends every session of this user; `last` after the others, so that its token can retry while any is left."""
-        rows = await self._sessions.find({"user_id": user_id}, projection={"_id": 1}).to_list()
+        if last is not None:
+            await self.end_others(user_id, last)
+        await self._end_those({"user_id": user_id})
+
+    async def end_others(self, user_id: ObjectId, kept: ObjectId) -> None:
+        """Ends every session of this user but one, personal access tokens too. Safe to repeat."""
+        await self._end_those({"user_id": user_id, "_id": {"$ne": kept}})
+
+    async def end_other_logins(self, user_id: ObjectId, kept: ObjectId) -> None:
+        """As `end_others`, without personal access tokens."""
+        await self._end_those({"user_id": user_id, "_id": {"$ne": kept}, **LOGIN})
+
+    async def _end_those(self, query: Document) -> None:
+        rows = await self._sessions.find(query, projection={"_id": 1}).to_list()
         try:
-            if last is not None:
-                await self._sessions.delete_many({"user_id": user_id, "_id": {"$ne": last}})
-            await self._sessions.delete_many({"user_id": user_id})
+            await self._sessions.delete_many(query)
         finally:
             self._cache.remove(row["_id"] for row in rows)
         await self._news.publish(*(session_topic(row["_id"]) for row in rows))
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
         """Up to `SESSIONS_SHOWN` sessions of a user, latest login first."""
-        latest = self._sessions.find({"user_id": user_id}, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_SHOWN)
+        query = {"user_id": user_id, **LOGIN}
+        latest = self._sessions.find(query, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_SHOWN)
         sessions = [readable(SessionRecord, document) for document in await latest.to_list()]
         return [session for session in sessions if session is not None]
 
     async def by_id(self, session_id: ObjectId) -> SessionRecord | None:
         """A session that has not ended."""
-        return readable(SessionRecord, await self._sessions.find_one({"_id": session_id}, projection=_BRIEF))
+        query = {"_id": session_id, **LOGIN}
+        return readable(SessionRecord, await self._sessions.find_one(query, projection=_BRIEF))
 
     async def existing(self, session_ids: Sequence[ObjectId]) -> dict[ObjectId, bool]:
         """Those of these sessions that have not ended; one operation."""
@@ -247,7 +273,7 @@ class SessionStore:
 
     def _tokens(self, session_id: ObjectId, salt: bytes, secret: str, now: datetime) -> Tokens:
         """The tokens derived from a secret: the same ones for the same salt."""
-        access, refresh = (_token(session_id, salt, f"{kind} {secret}") for kind in ("access", "refresh"))
+        access, refresh = (derived_token(session_id, salt, f"{kind} {secret}") for kind in ("access", "refresh"))
         expires_at = now + self._access_ttl
         stored = expires_at.replace(microsecond=expires_at.microsecond // 1000 * 1000)  # MongoDB keeps milliseconds
         return Tokens(access, stored, refresh)
@@ -260,20 +286,6 @@ class SessionStore:
             "refresh_hash": token_hash(tokens.refresh_token),
             "expires_at": now + self._refresh_ttl,
         }
-
-
-def _token(session_id: ObjectId, salt: bytes, secret: str) -> str:
-    derived = hmac.digest(salt, secret.encode(errors="replace"), "sha256")
-    return base64.urlsafe_b64encode(session_id.binary + derived).decode().rstrip("=")
-
-
-def session_id_of(token: str) -> ObjectId | None:
-    """The id of the session that a token claims; None for what is no token."""
-    try:
-        raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        return None
-    return ObjectId(raw[:12]) if len(raw) == 44 else None
 
 
 def _access_hashes(document: Document) -> AccessHashes:

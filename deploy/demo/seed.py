@@ -19,6 +19,7 @@ from deploy.demo.publishing import Publisher
 from deploy.demo.story import POSTS, PlannedPost, planned_posts
 from deploy.local.errors import StartError
 from domain.errors import Refusal
+from domain.records.users import Device
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Tools
 
@@ -127,5 +128,5 @@ async def _login(sources: Sources) -> DemoLogin:
     for session in await sources.sessions.of_user(ana):
         if session.client_name == CLIENT_NAME:
             await sources.sessions.end(ana, session.id)
-    _, tokens = await sources.sessions.open(ana, CLIENT_NAME, clock.now())
+    _, tokens = await sources.sessions.open(ana, Device(client_name=CLIENT_NAME), clock.now())
     return DemoLogin(DEMO_USERNAME, PASSWORD, tokens.access_token)

@@ -5,8 +5,9 @@ from enum import StrEnum
 
 from bson import ObjectId
 
+from domain.access_scopes import AccessScope
 from domain.records.images import ImageRecord
-from domain.records.record import Stored
+from domain.records.record import Record, Stored
 
 
 class UserState(StrEnum):
@@ -67,15 +68,38 @@ class UserRecord(Stored, frozen=True, kw_only=True):
     version: int = 0
 
 
+class Device(Record, frozen=True, kw_only=True):
+    """What is known of the device that opens a session: what it calls itself, what it runs on, where it is."""
+
+    client_name: str | None = None
+    platform: str | None = None
+    network: str | None = None
+
+
 class SessionRecord(Stored, frozen=True, kw_only=True):
     """A login on one device; `access_expires_at` is when the token expires by which it was found.
 
     A session `is_restricted` if it was opened while the account was suspended or banned.
+    `scopes` has what a personal access token may do; a login may do everything, and has none.
     """
 
     user_id: ObjectId
     client_name: str | None = None
+    platform: str | None = None
+    network: str | None = None
     created_at: datetime
     last_used_at: datetime
     access_expires_at: datetime
     is_restricted: bool = False
+    scopes: list[AccessScope] | None = None
+
+
+class AccessTokenRecord(Stored, frozen=True, kw_only=True):
+    """A personal access token, as its owner sees it."""
+
+    user_id: ObjectId
+    name: str
+    scopes: list[AccessScope]
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime

@@ -31,6 +31,16 @@ def network_of(host: str) -> str:
     return str(address)
 
 
+def shown_range(network: str) -> str | None:
+    """The range around a network, as `Session.network` shows it and no finer: /24 of IPv4, /48 of IPv6; None for ""."""
+    host = network.partition("/")[0]
+    try:
+        prefix = 48 if isinstance(ip_address(host), IPv6Address) else 24
+    except ValueError:
+        return None
+    return str(ip_network((host, prefix), strict=False))
+
+
 def with_mapped_ipv4(hosts: Iterable[str]) -> list[str]:
     """Addresses and networks; each IPv4 one also in the form that sockets for IPv4 and IPv6 show."""
     listed = list(hosts)

@@ -1,7 +1,7 @@
 """Reads GraphQL requests, and parses, measures and validates each document once."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
@@ -16,7 +16,8 @@ from graphql import (
     parse,
 )
 
-from domain.errors import RequestError, RequestErrorCode, Unauthenticated
+from domain.access_scopes import AccessScope, Needs, is_allowed
+from domain.errors import InsufficientScope, RequestError, RequestErrorCode, Unauthenticated
 from engine import CompiledOperation
 from resolvers.transport.document_limits import (
     OperationLimits,
@@ -30,7 +31,7 @@ from resolvers.transport.errors import Rejected, bad_request, document_rejection
 from resolvers.transport.introspection_cost import IntrospectionMeter
 from resolvers.transport.list_limits import ValueLimits, VariableLimitsReader
 from resolvers.transport.operation_cost import OperationMeter
-from resolvers.transport.signed_in_only import is_private
+from resolvers.transport.signed_in_only import is_private, needed_scopes
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
 TOKENS_OF_FIELD = 9  # a field of a compiled operation takes some 3,600 bytes
@@ -94,6 +95,7 @@ class Operation:
     variables: Mapping[str, Any]
     cost: int
     is_private: bool
+    needs: Needs
     variable_limits: Sequence[tuple[str, ValueLimits]]
     compiled: CompiledOperation | None  # None: graphql-core executes it
 
@@ -105,10 +107,16 @@ class Operation:
     def name(self) -> str | None:
         return None if self.node.name is None else self.node.name.value
 
-    def check(self, *, signed_in: bool) -> None:
-        """Raises what can be refused before the variables are read: Unauthenticated, BadInput for too long lists."""
+    def check(self, *, signed_in: bool, scopes: Collection[AccessScope] | None = None) -> None:
+        """Raises what can be refused before the variables are read.
+
+        That is Unauthenticated, InsufficientScope for an access token of these scopes (None: a login), and BadInput for
+        lists that are too long.
+        """
         if self.is_private and not signed_in:
             raise Unauthenticated
+        if not is_allowed(scopes, self.needs):
+            raise InsufficientScope
         for name, limits in self.variable_limits:
             limits.check(self.variables.get(name), f"${name}")
 
@@ -130,6 +138,7 @@ class _Candidate:
     def complete(self) -> None:
         """Computes the rest, which needs a valid document. Raises RequestError (OPERATION_TOO_COMPLEX)."""
         self.is_private = is_private(self._schema, self._document, self.node)
+        self.needs = needed_scopes(self._schema, self._document, self.node)
         self.variable_limits = VariableLimitsReader(self._schema, self._document).operation(self.node)
         if self.written.introspection:
             self._introspection = IntrospectionMeter(self._schema, self._document).count(self.node.selection_set)
@@ -200,6 +209,7 @@ class Documents:
             request.variables,
             cost,
             candidate.is_private,
+            candidate.needs,
             candidate.variable_limits,
             self._compiled(request.query, document, candidate),
         )

@@ -23,6 +23,7 @@ AWAY = "A part of the service is away. Try again in a moment."
 
 HTTP_STATUS = {
     RequestErrorCode.UNAUTHENTICATED: 401,
+    RequestErrorCode.INSUFFICIENT_SCOPE: 403,
     RequestErrorCode.TIMEOUT: 504,
     RequestErrorCode.BUSY: 503,  # not 429: the service is overloaded, and another process may have room
     RequestErrorCode.UNAVAILABLE: 503,

@@ -123,7 +123,7 @@ class OperationExecutor:
         """Runs a query or a mutation, `more_seconds` longer than others if need be. Raises only when cancelled."""
         context = self.hooks.make_context(identity, request_id, address)
         try:
-            operation.check(signed_in=identity is not None)
+            operation.check(signed_in=identity is not None, scopes=self.hooks.scopes(identity))
             result = self._schema.execute(operation, context)
             if not isinstance(result, ExecutionResult):  # what needs no waiting needs no time limit
                 async with asyncio.timeout(self.operation_timeout + more_seconds):
@@ -154,7 +154,7 @@ class OperationExecutor:
         client = self.caller(identity, address)
         reader = self._audiences.start(client, operation, send_now)
         try:
-            operation.check(signed_in=identity is not None)
+            operation.check(signed_in=identity is not None, scopes=self.hooks.scopes(identity))
             context = self.hooks.make_context(identity, request_id, address)
             async with asyncio.timeout(self.operation_timeout):
                 started = await self._schema.subscribe(operation, context)

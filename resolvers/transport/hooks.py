@@ -1,9 +1,10 @@
 """What the application provides to the transports, which know nothing of Photogram's sessions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from domain.access_scopes import AccessScope
 from resolvers.transport.admission import Client
 
 Identity = Any  # what `authenticate` returns; opaque here
@@ -34,6 +35,7 @@ class Hooks:
     - `is_outage` tells the absence of a dependency from a fault of ours.
     - `account` returns the owner of an identity.
     - `name_in_logs` returns what log lines say about an identity's owner, None for nothing.
+    - `scopes` returns what an identity's token may be used for; None for everything.
     - `bad_token_identity` returns the identity with which an operation is run that answers this bad token.
     """
 
@@ -45,4 +47,5 @@ class Hooks:
     is_outage: Callable[[BaseException], bool]
     account: Callable[[Identity], Client]
     name_in_logs: Callable[[Identity | None], str | None] = lambda _identity: None
+    scopes: Callable[[Identity | None], Collection[AccessScope] | None] = lambda _identity: None
     bad_token_identity: Callable[[str], Identity | None] = lambda _token: None

@@ -1,4 +1,7 @@
-"""Which operations are for signed-in viewers only; for others they are refused before anything else is checked."""
+"""Which operations are for signed-in viewers only, and which scopes of an access token they need.
+
+For others they are refused before anything else is checked.
+"""
 
 from typing import cast
 
@@ -12,8 +15,9 @@ from graphql import (
     OperationDefinitionNode,
 )
 
+from domain.access_scopes import Needs
 from resolvers.transport.fragments import fragments_of
-from schema.field_metadata import needs_session
+from schema.field_metadata import needs_session, scope_of
 
 
 def is_private(schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> bool:
@@ -24,6 +28,12 @@ def is_private(schema: GraphQLSchema, document: DocumentNode, node: OperationDef
     root = cast("GraphQLObjectType", schema.get_root_type(node.operation))
     names = root_fields(document, node) - {"__typename"}
     return bool(names) and all(name in root.fields and needs_session(root.fields[name]) for name in names)
+
+
+def needed_scopes(schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> Needs:
+    """What the root fields of an operation of a valid document need of a personal access token."""
+    root = cast("GraphQLObjectType", schema.get_root_type(node.operation))
+    return frozenset(scope_of(root.fields[name]) for name in root_fields(document, node) if name in root.fields)
 
 
 def root_fields(document: DocumentNode, node: OperationDefinitionNode) -> set[str]:

@@ -12,7 +12,7 @@ from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
 from domain.errors import Refusal
 from domain.limits import LAST_USED_PRECISION
-from domain.records.users import SessionRecord
+from domain.records.users import Device, SessionRecord
 from tests.support.factories import World, now, opened
 from tests.support.operation_counter import OperationCounter
 from tests.support.toxic_proxy import Toxic, proxied
@@ -36,7 +36,7 @@ def unchecked(sources: Sources) -> SessionStore:
 
 async def used(sessions: SessionStore, user_id: ObjectId | None = None) -> tuple[SessionRecord, str, str]:
     """A session that this process keeps, its access token and its refresh token."""
-    _, tokens = await sessions.open(user_id or ObjectId(), "phone", now())
+    _, tokens = await sessions.open(user_id or ObjectId(), Device(client_name="phone"), now())
     session = await sessions.authenticate(tokens.access_token)
     assert session is not None
     assert sessions.recall(tokens.access_token) == session

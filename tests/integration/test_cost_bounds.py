@@ -23,7 +23,7 @@ from domain.limits import (
     TAGS_PER_IMAGE,
 )
 from domain.records.images import ImageRecord, RenditionRecord, TagRecord
-from domain.records.users import UserRecord
+from domain.records.users import Device, UserRecord
 from resolvers.api import schema
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
@@ -83,7 +83,7 @@ async def full(world: World) -> Full:
         await world.comment(posts[-1], person, "so it is", parent_id=comment.id)
         await world.comment(posts[0], person, "nice too")
     for _ in range(SESSIONS_SHOWN + 2):
-        await world.sources.sessions.open(ana.id, "phone", now())
+        await world.sources.sessions.open(ana.id, Device(client_name="phone"), now())
     await world.drain()
     words = {"hashtags": [f"tag{number}" for number in range(HASHTAGS_MAX)], "mention_ids": ids[:MENTIONS_MAX]}
     images = [full_image(ObjectId(), ids).to_document() for _ in range(IMAGES_PER_POST)]

@@ -11,7 +11,7 @@ from datasources.accounts.account_references import ACCOUNT_REFERENCES
 from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
 from domain.records.posts import PostDraft, PostImage
-from domain.records.users import UserState
+from domain.records.users import Device, UserState
 from tests.support.account_references import account_references, lasting_keys, stored_objects
 from tests.support.auditing import audit
 from tests.support.emptying import empty_with_files
@@ -85,7 +85,7 @@ async def act_late(world: World, life: FullAccount) -> None:
         await sources.mutes.mute(user.id, other.id)
         await sources.blocks.block(user.id, life.others[3].id, now=now())
     await sources.blocks.block(life.others[4].id, ana.id, now=now())
-    await sources.sessions.open(ana.id, "another phone", now())
+    await sources.sessions.open(ana.id, Device(client_name="another phone"), now())
     await sources.home_feed.page(ana.id, PageRequest(limit=1))
     await sources.visits.add(bob.id, ana.id, now())
     await sources.interests.get_or_compute(ana.id, now())

@@ -18,7 +18,7 @@ from datasources.jobs.redis_queue import stream_key
 from deploy.cli import dead_letters, maintenance_reports
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
-from domain.records.users import UserState
+from domain.records.users import Device, UserState
 from tests.support.client import PASSWORD
 from tests.support.command_line import Answer, run_command, start_command
 from tests.support.factories import World, now
@@ -188,7 +188,7 @@ async def test_gc_refuses_a_database_without_users_in_one_line(own: World) -> No
 
 async def test_an_operator_deletes_an_account_by_its_handle_and_only_with_yes(own: World) -> None:
     ana = await own.user()
-    await own.sources.sessions.open(ana.id, "phone", now())
+    await own.sources.sessions.open(ana.id, Device(client_name="phone"), now())
     unsure = await run_command(own, "delete-account", ana.username)
     assert (unsure.code, unsure.out, ana.username in unsure.err, "--yes" in unsure.err) == (2, "", True, True)
     assert (await own.stored_user(ana.id)).state is UserState.ACTIVE

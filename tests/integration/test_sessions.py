@@ -12,8 +12,12 @@ from pymongo.errors import AutoReconnect
 
 from datasources.accounts.sessions import GRACE, MAX_SPENT_HASHES, OVERLAP, SessionStore, session_topic
 from datasources.sources import open_sources
-from domain.errors import Refusal, UserErrorCode
+from domain.access_scopes import AccessScope
+from domain.errors import Refusal, Unauthenticated, UserErrorCode
+from domain.records.users import Device
 from tests.support.factories import World, now
+
+DAY = timedelta(days=1)
 
 
 async def is_refused(sessions: SessionStore, token: str, **when: timedelta) -> bool:
@@ -27,7 +31,7 @@ async def is_refused(sessions: SessionStore, token: str, **when: timedelta) -> b
 
 async def test_only_its_access_token_authenticates_a_session(world: World) -> None:
     sessions, user_id = world.sources.sessions, ObjectId()
-    session, tokens = await sessions.open(user_id, "phone", now())
+    session, tokens = await sessions.open(user_id, Device(client_name="phone"), now())
     authenticated = await sessions.authenticate(tokens.access_token)
     assert authenticated is not None
     assert (authenticated.id, authenticated.user_id, authenticated.client_name) == (session.id, user_id, "phone")
@@ -257,3 +261,26 @@ async def test_use_is_recorded_at_most_once_a_minute(world: World) -> None:
 async def test_malformed_tokens_are_refused(world: World, token: str) -> None:
     assert await world.sources.sessions.authenticate(token) is None
     assert await is_refused(world.sources.sessions, token)
+
+
+async def test_a_version_before_personal_access_tokens_takes_none_for_a_login(world: World) -> None:
+    """It knows the session of a token by two fields."""
+    login, _ = await world.sources.sessions.open(ObjectId(), None, now())
+    token, text = await world.sources.access_tokens.create(
+        login, "a program", [AccessScope.READ], lifetime=DAY, now=now()
+    )
+    document = await world.sources.database["sessions"].find_one({"_id": token.id})
+    assert document is not None
+    assert document.keys().isdisjoint({"access_hash", "previous_access_hash", "refresh_hash"})
+    session = await world.sources.sessions.authenticate(text)
+    assert session is not None
+    assert session.scopes == [AccessScope.READ]
+
+
+async def test_no_token_outlives_what_ends_all_sessions_while_it_is_made(world: World) -> None:
+    sources, user_id = world.sources, ObjectId()
+    login, _ = await sources.sessions.open(user_id, None, now())
+    await sources.sessions.end_all(user_id)
+    with pytest.raises(Unauthenticated):
+        await sources.access_tokens.create(login, "a program", [AccessScope.READ], lifetime=DAY, now=now())
+    assert await sources.database["sessions"].count_documents({"user_id": user_id}) == 0

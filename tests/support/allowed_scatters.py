@@ -27,7 +27,6 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     "Once in the life of an account: its deletion finds what it left.": (
         "* datasources.accounts.account_references.*",
         "* datasources.graph.deleted_account_relations.*",
-        "sessions datasources.accounts.sessions.SessionStore.end_all",
         "claims datasources.jobs.claimed_keys.ClaimedKeys.delete_of_author",
         "* datasources.posts.likes.LikeStore.unlike_by_user",
         "* datasources.posts.likes.LikeStore.delete_taken_back",
@@ -44,6 +43,8 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     "notification by its id.": (
         "notifications datasources.mongo.batched_operations.BatchedReads._read",
         "sessions datasources.accounts.sessions.SessionStore.of_user",
+        "sessions datasources.accounts.sessions.SessionStore._end_those",
+        "sessions datasources.accounts.access_tokens.AccessTokenStore.*",
         "follows datasources.graph.follows.FollowStore._page",
         "follows datasources.graph.follows.FollowStore.accept_requests",
         "blocks datasources.graph.blocks.BlockStore.remove_follows",

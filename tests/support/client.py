@@ -88,7 +88,7 @@ class Api:
         assert answer.errors == [], answer
         return answer.data
 
-    async def do(self, name: str, selection: str = "", **given: Any) -> Any:
+    async def do(self, name: str, selection: str = "", /, **given: Any) -> Any:
         """The payload of a mutation with this input, `userErrors` included."""
         kind = name[0].upper() + name[1:]
         document = (
@@ -97,13 +97,13 @@ class Api:
         )
         return (await self.get(document, input=given))[name]
 
-    async def done(self, name: str, selection: str = "", **given: Any) -> Any:
+    async def done(self, name: str, selection: str = "", /, **given: Any) -> Any:
         """The payload of a mutation that must not be refused."""
         payload = await self.do(name, selection, **given)
         assert payload["userErrors"] == [], payload
         return payload
 
-    async def refused(self, name: str, **given: Any) -> tuple[str, list[str] | None]:
+    async def refused(self, name: str, /, **given: Any) -> tuple[str, list[str] | None]:
         """The code and field of the one user error with which a mutation must be refused."""
         (error,) = (await self.do(name, **given))["userErrors"]
         assert error["message"]

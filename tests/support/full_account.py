@@ -17,7 +17,7 @@ from domain.records.comments import CommentRecord
 from domain.records.images import TagRecord
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.uploads import UploadStatus
-from domain.records.users import UserRecord
+from domain.records.users import Device, UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now
 
@@ -173,7 +173,7 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
     await sources.rankings.keep(ana.id, [bobs_post.id], now())
     await sources.feed_listeners.set_read(ana.id, bobs_post.id)
     for _ in range(2):
-        await sources.sessions.open(ana.id, "phone", now())
+        await sources.sessions.open(ana.id, Device(client_name="phone"), now())
     await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
 
 

@@ -89,6 +89,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "preview comments of a post": limits.PREVIEW_COMMENTS,
         "actors of a notification": limits.ACTORS_SHOWN,
         "sessions shown": limits.SESSIONS_SHOWN,
+        "personal access tokens of an account": limits.ACCESS_TOKENS_MAX,
         "people one follows": limits.FOLLOWING_MAX,
     },
     "text | characters at most": {
@@ -104,6 +105,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "`email`, `login`": limits.EMAIL_MAX,
         f"`password` (at least {limits.PASSWORD_MIN})": limits.PASSWORD_MAX,
         "`clientName`": limits.CLIENT_NAME_MAX,
+        "`platform`": limits.PLATFORM_MAX,
         f"`idempotencyKey` (of `register` at least {REGISTRATION_KEY_MIN})": IDEMPOTENCY_KEY_MAX,
     },
     "of images": {
@@ -126,6 +128,8 @@ SENTENCES = [
     f"session that is not used | {SETTINGS.refresh_token_ttl // 86400} days |",
     f"the same token gets the same answer for {limits.REFRESH_GRACE_SECONDS} seconds",
     f"access token that was replaced | {limits.ACCESS_OVERLAP_SECONDS} seconds more",
+    f"at most {limits.PROOF_FRESH.seconds // 60} minutes old",
+    f"({limits.ACCESS_TOKEN_DAYS_DEFAULT} when left out, {limits.ACCESS_TOKEN_DAYS_MAX} at most)",
     f"of {limits.REGISTRATION_KEY_MIN} random characters or more",
     f"{limits.PAGE_SIZE_DEFAULT} items unless you say otherwise, {limits.PAGE_SIZE_MAX} at most",
     f"left out counts as {limits.PAGE_SIZE_DEFAULT}",

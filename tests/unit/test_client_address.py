@@ -3,7 +3,7 @@
 import pytest
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
-from resolvers.transport.client_address import address_of, with_mapped_ipv4
+from resolvers.transport.client_address import address_of, shown_range, with_mapped_ipv4
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_a_trusted_ipv4_proxy_is_also_trusted_by_its_mapped_address() -> None:
     assert with_mapped_ipv4(listed)[: len(listed)] == listed
     assert all(host in trusted for host in ("127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.9.8.7", "2001:db8::1"))
     assert not any(host in trusted for host in ("::ffff:127.0.0.2", "::ffff:11.0.0.1", "::1"))
+
+
+def test_a_range_of_addresses_is_shown_and_no_single_one() -> None:
+    ranges = {"198.51.100.7": "198.51.100.0/24", "2001:db8:1:2::/64": "2001:db8:1::/48", "": None, "testclient": None}
+    assert {network: shown_range(network) for network in ranges} == ranges

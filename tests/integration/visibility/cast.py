@@ -1,16 +1,18 @@
 """People in every relation to each other, and everything that they posted, liked and wrote."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from datasources.mongo.sharded_ids import new_id
+from domain.access_scopes import AccessScope
 from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.uploads import FailureRecord
-from domain.records.users import AccountStanding, UserRecord
+from domain.records.users import AccountStanding, Device, UserRecord
 from schema.notification import type_name_of
 from tests.integration.visibility.scene import NOBODY, Comment, Name, Notification, Post, Scene, Shown
 from tests.support.factories import World, image, now
@@ -63,8 +65,12 @@ class Cast:
         for name in EVERYBODY:
             user = self.records[name] = await self.world.user(is_private=name == "private")
             self.scene.people[name] = to_global_id("User", user.id)
-            session, _ = await self.world.sources.sessions.open(user.id, name, now())
+            session, _ = await self.world.sources.sessions.open(user.id, Device(client_name=name), now())
             self.scene.sessions[to_global_id("Session", session.id)] = name
+            token, _ = await self.world.sources.access_tokens.create(
+                session, "a program", [AccessScope.READ], lifetime=timedelta(days=1), now=now()
+            )
+            self.scene.access_tokens[to_global_id("AccessToken", token.id)] = name
             self.scene.accounts[to_global_id("Viewer", user.id)] = name
         self.scene.private.add("private")
         for name in AUTHORS:

@@ -51,6 +51,7 @@ INPUTS: dict[str, IdInput] = dict(
         _of("updateProfile", "MediaUpload", "avatarUploadId"),
         _of("cancelUpload", "MediaUpload", "uploadId"),
         _of("revokeSession", "Session", "sessionId"),
+        _of("revokeAccessToken", "AccessToken", "accessTokenId"),
         (
             "AddCommentInput.parentId",
             IdInput(
@@ -86,4 +87,13 @@ READ_INPUTS = {
 }  # tested in test_reads and test_subscriptions
 
 # Mutations that answer with objects but take no id: they show what the viewer has just made.
-WITHOUT_IDS = {"register", "login", "refreshSession", "createUpload", "uploadImage", "markNotificationsSeen"}
+WITHOUT_IDS = {
+    "register",
+    "login",
+    "refreshSession",
+    "revokeOtherSessions",
+    "createAccessToken",
+    "createUpload",
+    "uploadImage",
+    "markNotificationsSeen",
+}

@@ -68,13 +68,20 @@ class Scene:
     uploads: dict[Gid, Name] = field(default_factory=dict)  # by id, with their owners
     images: dict[Gid, Name] = field(default_factory=dict)  # of uploads that are ready
     sessions: dict[Gid, Name] = field(default_factory=dict)
+    access_tokens: dict[Gid, Name] = field(default_factory=dict)
     accounts: dict[Gid, Name] = field(default_factory=dict)  # as type Viewer
 
     @property
     def all_ids(self) -> list[Gid]:
         """The global ids of all objects that exist or existed."""
-        kinds = (self.posts, self.comments, self.notifications, self.uploads, self.images, self.sessions, self.accounts)
-        return [*self.people.values(), *(gid for kind in kinds for gid in kind)]
+        shown = (self.posts, self.comments, self.notifications, self.images)
+        owned = [gid for kind in self.owned for gid in kind]
+        return [*self.people.values(), *(gid for kind in shown for gid in kind), *owned]
+
+    @property
+    def owned(self) -> tuple[dict[Gid, Name], ...]:
+        """What its owner alone sees, by id."""
+        return (self.uploads, self.sessions, self.access_tokens, self.accounts)
 
     def name_of(self, gid: Gid) -> Name:
         """The name of an account."""

@@ -1,0 +1,58 @@
+"""Opening the session of somebody who has proved who they are, by whatever way in."""
+
+from bson import ObjectId
+
+from datasources.accounts.session_tokens import Tokens
+from datasources.mongo import clock
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import CLIENT_NAME_MAX, PLATFORM_MAX
+from domain.records.users import Device, SessionRecord
+from domain.text import checked_line
+from resolvers.transport.client_address import shown_range
+from schema.context import Info
+from schema.inputs import ClientInput
+from schema.payloads import SessionPayload
+from schema.viewer import SignedIn
+
+
+async def sign_in(info: Info, user_id: ObjectId, client: ClientInput) -> SessionPayload:
+    """Opens a session for an account, of which the caller knows that its owner asks. All ways of logging in end here.
+
+    Raises Refusal (INVALID_CREDENTIALS) if the account was deleted meanwhile.
+    """
+    session, tokens = await info.context.sources.sessions.open(user_id, device_of(info, client), clock.now())
+    if await has_gone(info, user_id):
+        raise wrong_credentials()
+    return signed_in_payload(info, session, tokens)
+
+
+def signed_in_payload(info: Info, session: SessionRecord, tokens: Tokens) -> SessionPayload:
+    """The answer to who has logged in. Makes the rest of the operation the new session's."""
+    info.context.session, info.context.bad_token = session, None
+    return SessionPayload(tokens=tokens, viewer=SignedIn(session.user_id))
+
+
+async def has_gone(info: Info, user_id: ObjectId) -> bool:
+    """Whether an account was deleted while somebody logged in. If so, ends the sessions."""
+    if await info.context.sources.users.password_hash(user_id) is not None:
+        return False
+    await info.context.sources.sessions.end_all(user_id)
+    return True
+
+
+def device_of(info: Info, client: ClientInput) -> Device:
+    """The device that a client says it is on. Raises Refusal (INVALID_INPUT)."""
+    return Device(
+        client_name=_line(client.client_name, "clientName", CLIENT_NAME_MAX),
+        platform=_line(client.platform, "platform", PLATFORM_MAX),
+        network=shown_range(info.context.address),
+    )
+
+
+def wrong_credentials() -> Refusal:
+    """The same for an unknown name, a wrong password and an account that is gone."""
+    return Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
+
+
+def _line(text: str | None, field: str, max_length: int) -> str | None:
+    return None if text is None else checked_line(text, field, max_length=max_length) or None
