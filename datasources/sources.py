@@ -21,6 +21,7 @@ from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
+from datasources.accounts.stores import AccountStores
 from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
@@ -197,6 +198,7 @@ class Sources:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
         self.passwords = Passwords()
         self.users = UserStore(database, job_queue, self.caches.users)
+        self.account = AccountStores(database, job_queue, self.caches.users)
         self.standings = StandingStore(database, job_queue, self.caches.users)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl

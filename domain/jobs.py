@@ -52,6 +52,7 @@ class Task(StrEnum):
     SCREEN = "screen"  # look at a new comment: it may have come too late, or have to be hidden
     ACCEPT_REQUESTS = "accept_requests"  # accept the follow requests of an account that went public
     MOVE_FILES = "move_files"  # move files to the area that fits who may see the images
+    END_SESSIONS = "end_sessions"  # end the sessions of an account that its owner has deactivated
     REMOVE_FOLLOWS = "remove_follows"  # end follows both ways after a block
     CLEAN_UP = "clean_up"  # remove what hangs on something deleted
     PURGE_CDN = "purge_cdn"  # remove copies of deleted files from the CDN
@@ -156,6 +157,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.MOVE_FILES, Fact.USER): JobSpec("files", seconds=_LONG),
     (Task.REMOVE_FOLLOWS, Fact.BLOCK): JobSpec("janitor"),
     (Task.ACCEPT_REQUESTS, Fact.USER): JobSpec("janitor", seconds=_LONG),
+    (Task.END_SESSIONS, Fact.USER): JobSpec("janitor"),
     (Task.CLEAN_UP, Fact.UPLOAD): JobSpec("janitor"),
     (Task.CLEAN_UP, Fact.COMMENT): JobSpec("janitor", seconds=_LONG),
     (Task.CLEAN_UP, Fact.POST): JobSpec("janitor", seconds=_LONG),

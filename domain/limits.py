@@ -70,6 +70,9 @@ RANKED_FEED_MIN = 50  # ... unless there are so few: who follows silent authors 
 RANKING_KEPT = timedelta(hours=1)  # a cursor of a ranked feed is good for so long
 RANKINGS_KEPT = 8  # orders of one reader: more devices and reloads than anybody pages through at once
 
+# Accounts
+DEACTIVATION_PAUSE_HOURS = 24  # from one to the next: each return has all images of an account copied
+
 # Sessions and retries
 LAST_USED_PRECISION = timedelta(minutes=1)  # of a session's `lastUsedAt`: not every request writes
 REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again

@@ -51,12 +51,22 @@ def as_restricted(relation: Relation) -> Relation:
 
 
 def can_view_profile(owner: UserRecord, relation: Relation) -> bool:
-    """Names, pictures and counts: visible unless the account is gone or its owner has blocked the viewer.
+    """Names, pictures and counts: visible unless the account is gone or away, or its owner has blocked the viewer.
 
     Who has blocked somebody still sees them, to be able to undo it. A suspended account is visible to its owner alone.
     """
     is_there = owner.state is UserState.ACTIVE or (owner.state is UserState.SUSPENDED and relation.is_self)
     return is_there and not relation.is_blocked
+
+
+def as_returned(owner: UserRecord) -> UserRecord:
+    """The account as it is once its owner is back, for what is stored until then: nothing is lost while they are away.
+
+    What is shown is decided again by the account as it is.
+    """
+    if owner.state is not UserState.DEACTIVATED:
+        return owner
+    return msgspec.structs.replace(owner, state=UserState.ACTIVE)
 
 
 def can_view_blocked(owner: UserRecord, relation: Relation) -> bool:

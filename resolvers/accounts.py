@@ -17,7 +17,7 @@ from domain.text import checked_display_name
 from domain.usernames import checked_username, is_reserved
 from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.root_fields import mutation
-from resolvers.sign_in import device_of, has_gone, sign_in, signed_in_payload, wrong_credentials
+from resolvers.sign_in import device_of, is_back, sign_in, signed_in_payload, wrong_credentials
 from resolvers.transport.client_address import shown_range
 from schema.context import Context, Info
 from schema.inputs import (
@@ -53,7 +53,7 @@ async def register(info: Info, given: RegisterInput) -> SessionPayload:
         session, tokens = await sources.sessions.open(user_id, device, now)
     else:
         session, tokens = await sources.sessions.open_first(user_id, device, now, secret=key)
-    if earlier is not None and await has_gone(info, user_id):
+    if earlier is not None and not await is_back(info, user_id):
         raise result_deleted()
     return signed_in_payload(info, session, tokens)
 
@@ -95,7 +95,8 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
 
 
 @mutation(
-    "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference.",
+    "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference. Brings back an "
+    "account that its owner has deactivated.",
     answers_bad_token=_always,
     while_suspended=True,
 )

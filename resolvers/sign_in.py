@@ -6,7 +6,7 @@ from datasources.accounts.session_tokens import Tokens
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import CLIENT_NAME_MAX, PLATFORM_MAX
-from domain.records.users import Device, SessionRecord
+from domain.records.users import Device, SessionRecord, UserState
 from domain.text import checked_line
 from resolvers.transport.client_address import shown_range
 from schema.context import Info
@@ -18,10 +18,12 @@ from schema.viewer import SignedIn
 async def sign_in(info: Info, user_id: ObjectId, client: ClientInput) -> SessionPayload:
     """Opens a session for an account, of which the caller knows that its owner asks. All ways of logging in end here.
 
+    Brings back an account that its owner has deactivated.
+
     Raises Refusal (INVALID_CREDENTIALS) if the account was deleted meanwhile.
     """
     session, tokens = await info.context.sources.sessions.open(user_id, device_of(info, client), clock.now())
-    if await has_gone(info, user_id):
+    if not await is_back(info, user_id):
         raise wrong_credentials()
     return signed_in_payload(info, session, tokens)
 
@@ -32,11 +34,19 @@ def signed_in_payload(info: Info, session: SessionRecord, tokens: Tokens) -> Ses
     return SessionPayload(tokens=tokens, viewer=SignedIn(session.user_id))
 
 
-async def has_gone(info: Info, user_id: ObjectId) -> bool:
-    """Whether an account was deleted while somebody logged in. If so, ends the sessions."""
-    if await info.context.sources.users.password_hash(user_id) is not None:
-        return False
-    await info.context.sources.sessions.end_all(user_id)
+async def is_back(info: Info, user_id: ObjectId) -> bool:
+    """Makes an account active for which a session was just opened, if its owner had deactivated it.
+
+    False, and all its sessions end, if it was deleted meanwhile. This comes after the session is opened. So whoever
+    deactivates the account at the same time either ends that session, or is undone by it.
+    """
+    sources = info.context.sources
+    match await sources.account.deactivation.state_of(user_id):
+        case None | UserState.DELETED:
+            await sources.sessions.end_all(user_id)
+            return False
+        case UserState.DEACTIVATED:
+            await sources.account.deactivation.reactivate(user_id, clock.now())
     return True
 
 

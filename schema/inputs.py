@@ -114,6 +114,15 @@ class DeleteAccountInput:
 
 
 @strawberry.input
+class DeactivateAccountInput:
+    password: str | None = text_field(
+        "The viewer's password; not needed within ten minutes of a login or of confirmIdentity.",
+        max_length=limits.PASSWORD_MAX,
+        default=None,
+    )
+
+
+@strawberry.input
 class UpdateProfileInput:
     display_name: str | None = text_field(
         "New name, on one line; null shows the handle in its place.",

@@ -217,6 +217,10 @@ class SessionStore:
             await self.end_others(user_id, last)
         await self._end_those({"user_id": user_id})
 
+    async def end_opened_by(self, user_id: ObjectId, moment: datetime) -> None:
+        """Ends every session of this user that was opened by then, personal access tokens too. Safe to repeat."""
+        await self._end_those({"user_id": user_id, "created_at": {"$lte": moment}})
+
     async def end_others(self, user_id: ObjectId, kept: ObjectId) -> None:
         """Ends every session of this user but one, personal access tokens too. Safe to repeat."""
         await self._end_those({"user_id": user_id, "_id": {"$ne": kept}})

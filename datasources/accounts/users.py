@@ -125,7 +125,7 @@ class UserStore(BatchedReads[UserRecord]):
     async def credentials(self, login: str) -> Credentials | None:
         """What to check a password against, by handle or address in any case; None if there is no such account.
 
-        Who is suspended logs in too, to read what is theirs.
+        Who is suspended logs in too, to read what is theirs, and who is deactivated, to come back.
         """
         claimed = Claimed.EMAIL if "@" in login else Claimed.USERNAME
         query = {"_id": await self._holder(claimed, login), **_NOT_DELETED}

@@ -79,6 +79,14 @@ class FeedStates:
         await self._job_queue.enqueue_pending(Fact.FEED, [document])
         return FeedRecord.from_document(document)
 
+    async def note_absence(self, owner_id: ObjectId, now: datetime) -> None:
+        """Has a feed dropped whose owner goes away; it is rebuilt when they look at it again. Safe to repeat."""
+        query = {"_id": owner_id, "seen_at": {"$exists": True}}
+        unseen: Document = {"$set": {"seen_at": now - self.active - VISIT_NOTED_EVERY}}
+        done = await self._writes.uncached.update_one(query, [unseen, add_pending([Task.REFRESH_FEED], now)])
+        if done.matched_count:
+            await self._job_queue.enqueue([Job(Task.REFRESH_FEED, Fact.FEED, str(owner_id))])
+
     async def is_still(self, feed: FeedRecord) -> bool:
         """Whether a feed is as it was read: neither retired nor rebuilt since, with the same floor."""
         same = {"_id": feed.id, "version": feed.version, "floor": feed.floor}

@@ -66,6 +66,7 @@ _LIKES = [
 INDEXES: dict[str, list[IndexModel]] = {
     "users": [
         IndexModel([("deletion_session_id", UP)], sparse=True),
+        IndexModel([("deactivation_session_id", UP)], sparse=True),
         _EXPIRES,
     ],
     "claims": [_EXPIRES],

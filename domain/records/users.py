@@ -14,6 +14,7 @@ class UserState(StrEnum):
     """Where an account is in its life; nobody but its owner sees one that is not ACTIVE."""
 
     ACTIVE = "ACTIVE"
+    DEACTIVATED = "DEACTIVATED"  # by its owner, until they log in again
     SUSPENDED = "SUSPENDED"
     DELETED = "DELETED"
 

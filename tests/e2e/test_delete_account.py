@@ -264,6 +264,27 @@ async def test_the_suspended_can_delete_their_account(
     await expect_no_reference(world, ana)
 
 
+async def test_the_deactivated_can_delete_their_account_once_they_are_back(
+    register: Register, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await register()
+    await ana.done("deactivateAccount", password=PASSWORD)
+    ana.token = (await Api(ana.http).done("login", IN, login=ana.username, password=PASSWORD))["tokens"]["accessToken"]
+    assert (await ana.done("deleteAccount", "deletedUserId", password=PASSWORD))["deletedUserId"] == ana.id
+    await finish(world, ana, monkeypatch)
+    await expect_no_reference(world, ana)
+
+
+async def test_an_operator_can_delete_a_deactivated_account(
+    register: Register, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await register()
+    await ana.done("deactivateAccount", password=PASSWORD)
+    assert await world.sources.users.delete(oid(ana.id), now())
+    await finish(world, ana, monkeypatch)
+    await expect_no_reference(world, ana)
+
+
 async def test_a_registration_is_not_repeated_once_its_account_is_deleted(
     register: Register, nobody: Api, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,6 +176,12 @@ async def session_of_nobody(world: World, _scene: Scene) -> None:
     await world.sources.sessions.open(ObjectId(), None, now())
 
 
+async def session_of_deactivated(world: World, scene: Scene) -> None:
+    users = world.sources.database["users"]
+    await world.sources.sessions.open(scene.bob.id, None, now())
+    await users.update_one({"_id": scene.bob.id}, {"$set": {"state": "DEACTIVATED"}})
+
+
 async def feed_without_the_post(world: World, _scene: Scene) -> None:
     await world.sources.database["feed_entries"].delete_many({})
 
@@ -235,6 +241,7 @@ BREAKS: dict[str, Break] = {
     "upload.image": upload(status="READY"),
     "upload.slots": upload(**FAILED),
     "session.user_id": session_of_nobody,
+    "session.deactivated": session_of_deactivated,
     MISSING: feed_without_the_post,
     FEED_MODE: feed_that_is_pulled_and(live=True),
     f"{UNNOTIFIED}.POST_LIKED": lost_notification("POST_LIKED"),

@@ -38,6 +38,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "notifications datasources.notifications.notification_log.NotificationStore.delete_of_recipient",
         "profile_visits datasources.feed.profile_visits.VisitStore.erase",
         "users datasources.accounts.users.UserStore.find_deleted_in_session",
+        "users datasources.accounts.deactivation.DeactivationStore.find_deactivated_in_session",
     ),
     "A screen that few look at, or an act of few: sessions, lists of followers and requests, going public, a block, a "
     "notification by its id.": (

@@ -7,7 +7,7 @@ from bson import ObjectId
 from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
 from domain.records.posts import PostRecord
-from domain.visibility import can_view_post
+from domain.visibility import as_returned, can_view_post
 
 
 async def allowed_pairs(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> set[tuple[ObjectId, ObjectId]]:
@@ -34,7 +34,7 @@ async def allowed_notices(
 
 
 async def are_visible(sources: Sources, pairs: Sequence[tuple[ObjectId, PostRecord | None]]) -> list[bool]:
-    """Whether each recipient may see the post, in the order of `pairs`."""
+    """Whether each recipient may see the post, in the order of `pairs`; of deactivated authors, once they are back."""
     existing = [(recipient_id, post.author_id) for recipient_id, post in pairs if post is not None]
     users = await sources.users.by_ids(list({author_id for _, author_id in existing}))
     authors = {author.id: author for author in users if author is not None}
@@ -42,6 +42,6 @@ async def are_visible(sources: Sources, pairs: Sequence[tuple[ObjectId, PostReco
     return [
         post is not None
         and post.author_id in authors
-        and can_view_post(post, authors[post.author_id], relations[recipient_id, post.author_id])
+        and can_view_post(post, as_returned(authors[post.author_id]), relations[recipient_id, post.author_id])
         for recipient_id, post in pairs
     ]

@@ -19,7 +19,7 @@ from tests.support.factories import World, image, now
 from tests.support.uploads import insert_upload
 
 HOST = "host"  # blocks nobody and is blocked by nobody
-TARGETS = ("suspended", "deleted", "private", "public")
+TARGETS = ("away", "suspended", "deleted", "private", "public")
 VIEWERS = ("stranger", "follower", "asker", "blocked", "blocker", "both_block", "muter")
 EVERYBODY = (HOST, *VIEWERS, *TARGETS)  # targets comment last, so that their comments are the previews
 AUTHORS = (HOST, *TARGETS)
@@ -37,7 +37,7 @@ class Cast:
 
     @classmethod
     async def create(cls, world: World, *, applied: bool) -> "Cast":
-        """Makes everything while nobody blocks anybody; then blocks, mutes, deletions and suspensions follow.
+        """Makes everything while nobody blocks anybody; then blocks, mutes, and those who are gone or away follow.
 
         Without `applied`, no worker has handled these. No worker has handled the deleted account, which comes last.
         """
@@ -53,6 +53,8 @@ class Cast:
         if applied:
             await world.drain()
             scene = cast.scene
+            for ended in (scene.sessions, scene.access_tokens):
+                ended.update(dict.fromkeys([gid for gid, name in ended.items() if name == "away"], NOBODY))
             scene.images |= {post.image: NOBODY for post in scene.posts.values() if post.deleted and post.image}
         await world.sources.users.delete(cast.records["deleted"].id, now())
         return cast
@@ -95,7 +97,14 @@ class Cast:
             for target in TARGETS
         ]
         pairs += [(HOST, "public"), (HOST, "private"), ("public", HOST), ("private", HOST), ("suspended", HOST)]
-        pairs += [("suspended", "public"), ("stranger", HOST), ("public", "blocked"), ("public", "blocker")]
+        pairs += [
+            ("away", HOST),
+            ("away", "public"),
+            ("suspended", "public"),
+            ("stranger", HOST),
+            ("public", "blocked"),
+            ("public", "blocker"),
+        ]
         for follower, followee in pairs:
             await self.world.follow(self.records[follower], self.records[followee])
             if followee == "private":
@@ -202,7 +211,8 @@ class Cast:
                 scene.follows -= {(blocker, blocked), (blocked, blocker)}
         self.records["suspended"] = await self.world.set_standing(self.records["suspended"], AccountStanding.SUSPENDED)
         scene.suspended.add("suspended")
-        scene.hidden_accounts |= {"suspended", "deleted"}
+        await sources.account.deactivation.deactivate(self.records["away"].id, now(), session_id=ObjectId())
+        scene.hidden_accounts |= {"away", "suspended", "deleted"}
 
 
 def _id(gid: str) -> ObjectId:

@@ -1,6 +1,7 @@
 """Who may see what, written again: these rules know the scene and nothing of the product's code.
 
-1. You cannot find an account that is deleted or suspended, or that blocks you. The suspended find themselves.
+1. You cannot find an account that is deleted, suspended or deactivated, or that blocks you. The suspended find
+   themselves.
 2. You do not meet whom you blocked: not among likes, comments, followers and mentions. You still find them by name, and
    in your list of blocked accounts even if they block you, so that you can undo it.
 3. Posts and follow lists of a private account are for its followers only; the suspended count as following nobody.

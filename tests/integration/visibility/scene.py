@@ -55,7 +55,7 @@ class Scene:
 
     people: dict[Name, Gid] = field(default_factory=dict)
     private: set[Name] = field(default_factory=set)
-    hidden_accounts: set[Name] = field(default_factory=set)  # suspended or deleted
+    hidden_accounts: set[Name] = field(default_factory=set)  # deactivated, suspended or deleted
     suspended: set[Name] = field(default_factory=set)
     follows: set[tuple[Name, Name]] = field(default_factory=set)
     requests: set[tuple[Name, Name]] = field(default_factory=set)

@@ -11,7 +11,14 @@ from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.users import UserState
 from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
-from workers.maintenance.checks.record_rules import delete_from, must_exist, rules_check
+from workers.maintenance.checks.record_rules import (
+    Related,
+    Rule,
+    delete_from,
+    is_pending,
+    must_exist,
+    rules_check,
+)
 
 LEFT = "user.left"
 
@@ -33,10 +40,24 @@ async def _clean_up_again(sources: Sources, user_id: ObjectId) -> None:
     await sources.users.restart_deletion(user_id, clock.now())
 
 
+def _is_of_deactivated(session: Document, related: Related) -> object:
+    account = related.account(session["user_id"])
+    is_away = account is not None and account.get("state") == UserState.DEACTIVATED.value
+    return is_away and not is_pending(account, Task.END_SESSIONS)
+
+
 DELETED_ACCOUNTS = Check(collection="users", find=from_snapshot(_find_left), repairs={LEFT: by_id(_clean_up_again)})
 SESSIONS = rules_check(
     "sessions",
-    [must_exist("user_id", "users", delete_from("sessions"))],
+    [
+        must_exist("user_id", "users", delete_from("sessions")),
+        Rule(
+            name="deactivated",
+            why="its account is deactivated, and nothing is pending that ends it",
+            is_broken=_is_of_deactivated,
+            repair=delete_from("sessions"),
+        ),
+    ],
     refers_to={"user_id": "users"},
     unread=["access_hash", "refresh_hash", "spent_hashes"],
 )

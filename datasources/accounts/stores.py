@@ -1,0 +1,13 @@
+"""The stores of what people do with their own account."""
+
+from datasources.accounts.cached_users import UserCache
+from datasources.accounts.deactivation import DeactivationStore
+from datasources.jobs.queue import JobQueue
+from datasources.mongo.client import Database
+
+
+class AccountStores:
+    """One store for each subject."""
+
+    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache) -> None:
+        self.deactivation = DeactivationStore(database, job_queue, cache)
