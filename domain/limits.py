@@ -71,6 +71,8 @@ RANKING_KEPT = timedelta(hours=1)  # a cursor of a ranked feed is good for so lo
 RANKINGS_KEPT = 8  # orders of one reader: more devices and reloads than anybody pages through at once
 
 # Accounts
+USERNAME_KEPT_DAYS = 14  # that an old handle leads to its account, and nobody else can have it
+USERNAME_CHANGES_MAX = 2  # in that time, so that an account holds three handles at most
 DEACTIVATION_PAUSE_HOURS = 24  # from one to the next: each return has all images of an account copied
 
 # Sessions and retries

@@ -14,11 +14,11 @@ from domain.ids import expect_id, to_global_id
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
 from domain.password_rules import checked_password
 from domain.text import checked_display_name
-from domain.usernames import checked_username, is_reserved
 from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.root_fields import mutation
 from resolvers.sign_in import device_of, is_back, sign_in, signed_in_payload, wrong_credentials
 from resolvers.transport.client_address import shown_range
+from resolvers.usernames import new_username
 from schema.context import Context, Info
 from schema.inputs import (
     DeleteAccountInput,
@@ -77,9 +77,7 @@ async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency
 
 async def _make_account(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials:
     sources = info.context.sources
-    username = checked_username(given.username)
-    if is_reserved(username, sources.settings.reserved_handles):
-        raise Refusal(UserErrorCode.USERNAME_TAKEN, "This user name is not available.", field=["username"])
+    username = new_username(info, given.username)
     email = checked_email(given.email)
     password = checked_password(given.password, (username, email, email.partition("@")[0]), is_common)
     name = checked_display_name(given.display_name or username)

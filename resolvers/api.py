@@ -20,6 +20,7 @@ from resolvers import (
     profile,
     uploads,
     uploads_live,
+    usernames,
 )
 from schema.comment import Comment
 from schema.image import Image
@@ -57,6 +58,7 @@ Mutation = create_type(
         access_tokens.revoke_access_token,
         deactivation.deactivate_account,
         accounts.delete_account,
+        usernames.change_username,
         profile.update_profile,
         uploads.create_upload,
         uploads.upload_image,

@@ -53,10 +53,10 @@ async def visible_post(info: Info, global_id: str) -> PostTarget:
 
 
 async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
-    """The accounts that a text mentions, in order; unknown handles are left out."""
+    """The accounts that a text mentions, each once, in order; unknown handles are left out."""
     handles = mentions(text)[:MENTIONS_MAX]
     ids = await info.context.sources.users.ids_by_username(handles)
-    return [ids[handle] for handle in handles if handle in ids]
+    return list(dict.fromkeys(ids[handle] for handle in handles if handle in ids))
 
 
 @mutation("Makes a post from uploads; it becomes visible when its images are ready.")

@@ -144,7 +144,8 @@ _describe(
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
     IDENTITY_NOT_CONFIRMED="The viewer must first prove again who they are: see confirmIdentity.",
     QUOTA_EXCEEDED="Today's or this month's images are used up, too many uploads were announced within an hour, "
-    "the account has gone public too often today, or it was deactivated a short while ago.",
+    "the account has gone public too often today, it was deactivated a "
+    "short while ago, or its handle has changed too often.",
     IMAGE_TOO_LARGE=f"The file is larger than {MAX_IMAGE_MIB} MiB.",
     UNSUPPORTED_FORMAT="The file is of none of uploadLimits.formats.",
     IMAGE_CORRUPT="The file is damaged or cut off.",

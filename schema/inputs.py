@@ -114,6 +114,14 @@ class DeleteAccountInput:
 
 
 @strawberry.input
+class ChangeUsernameInput:
+    username: str = text_field(
+        f"The new handle: at least {limits.USERNAME_MIN} letters, digits, dots and underscores.",
+        max_length=limits.USERNAME_MAX,
+    )
+
+
+@strawberry.input
 class DeactivateAccountInput:
     password: str | None = text_field(
         "The viewer's password; not needed within ten minutes of a login or of confirmIdentity.",

@@ -1,7 +1,8 @@
 """What is unique among all accounts, each claimed by one of them: handles, addresses, and keys of registrations.
 
 A unique index holds on one shard of a cluster, and `users` is sharded by id. So each of these is the `_id` of a claim.
-Claims and account are written in one transaction, and deleted in one: there is never one without the other.
+Claims and account are written in one transaction, and deleted in one: there is never one without the other. A handle
+that an account has given up stays claimed by it for a while: `expires_at` says until when.
 
 A version before claims had unique indexes of `users` instead, and nothing removes them. While its processes run beside
 this one, they refuse what either has taken, and find who has registered at the other.
@@ -15,6 +16,7 @@ from bson import ObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from datasources.jobs.idempotency import key_reused
+from datasources.mongo import clock
 from datasources.mongo.client import DUPLICATE_KEY, Database, Document, Readable, Session
 from datasources.mongo.copies import copy_into
 from domain.errors import Refusal, UserErrorCode
@@ -59,20 +61,38 @@ class ClaimStore:
 
     async def release(self, account: Document, session: Session, *, key_until: datetime) -> None:
         """Frees what a deleted account had, within the caller's transaction; its key of registration stays a while."""
-        for claim in claims_of(account):
+        for claim in (*claims_of(account), *kept_claims_of(account)):
             if claim["_id"].startswith(Claimed.REGISTRATION):
                 await self._claims.replace_one(claim, {"_id": claim["_id"], "expires_at": key_until}, session=session)
             else:
                 await self._claims.delete_one(claim, session=session)
 
+    async def replace_handle(self, account: Document, handle: str, session: Session, *, kept_until: datetime) -> None:
+        """Claims another handle for an account, within the caller's transaction; it keeps its own until that time.
+
+        Raises ClaimTaken if somebody else has the handle, or had it a short while ago.
+        """
+        new, old = (
+            {"_id": _id(Claimed.USERNAME, key), "user_id": account["_id"]} for key in (handle, account["username_key"])
+        )
+        try:
+            await self._claims.replace_one(new, new, upsert=True, session=session)
+        except DuplicateKeyError:
+            raise ClaimTaken(Claimed.USERNAME) from None
+        await self._claims.replace_one(old, {**old, "expires_at": kept_until}, upsert=True, session=session)
+
     async def find(self, claimed: Claimed, values: Iterable[str]) -> dict[str, ObjectId | None]:
         """Whose these are, by value; those that nobody has are left out. One operation, none for no values.
+
+        Handles that an account has given up are its own until they expire.
 
         In a database of a version before claims it asks a second time for those that nobody has claimed.
         """
         ids = {_id(claimed, value): value for value in values}
         rows = await self._claims.find({"_id": {"$in": list(ids)}}).to_list() if ids else []
-        holders: dict[str, ObjectId | None] = {ids[row["_id"]]: row.get("user_id") for row in rows}
+        holders: dict[str, ObjectId | None] = {
+            ids[row["_id"]]: row.get("user_id") for row in rows if not has_lapsed(row)
+        }
         unclaimed = [value for value in ids.values() if value not in holders]
         if unclaimed and claimed in self._may_be_unclaimed:
             holders |= await self._find_unclaimed(claimed, unclaimed)
@@ -97,6 +117,19 @@ def claims_of(account: Document) -> Sequence[Document]:
     return [
         {"_id": _id(claimed, account[claimed]), "user_id": account["_id"]} for claimed in Claimed if claimed in account
     ]
+
+
+def kept_claims_of(account: Document) -> Sequence[Document]:
+    """The claims of the handles that an account has given up; a TTL index removes those that have lapsed."""
+    return [
+        {"_id": _id(Claimed.USERNAME, former["key"]), "user_id": account["_id"], "expires_at": former["until"]}
+        for former in account.get("former_handles", ())
+    ]
+
+
+def has_lapsed(claim: Document) -> bool:
+    """Whether it is of a handle that its account has given up long ago."""
+    return "user_id" in claim and "expires_at" in claim and claim["expires_at"] <= clock.now()
 
 
 def to_refusal(error: ClaimTaken | DuplicateKeyError) -> Refusal:

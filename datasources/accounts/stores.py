@@ -2,6 +2,7 @@
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.deactivation import DeactivationStore
+from datasources.accounts.renaming import RenamingStore
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database
 
@@ -10,4 +11,5 @@ class AccountStores:
     """One store for each subject."""
 
     def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache) -> None:
+        self.renaming = RenamingStore(database, cache)
         self.deactivation = DeactivationStore(database, job_queue, cache)

@@ -76,6 +76,7 @@ def test_what_has_to_do_with_accounts_is_closed_to_every_token() -> None:
     public = {name for name, field in mutations.items() if not needs_session(field)}
     assert {scope_of(mutations[name]) for name in public} == {None}
     assert {name for name, field in mutations.items() if scope_of(field) is None} - public == {
+        "changeUsername",
         "revokeSession",
         "revokeOtherSessions",
         "confirmIdentity",

@@ -89,6 +89,7 @@ READ_INPUTS = {
 # Mutations that answer with objects but take no id: they show what the viewer has just made.
 WITHOUT_IDS = {
     "register",
+    "changeUsername",
     "login",
     "refreshSession",
     "revokeOtherSessions",

@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.accounts.claims import Claimed, claims_of
+from datasources.accounts.claims import Claimed, claims_of, has_lapsed, kept_claims_of
 from datasources.jobs.claimed_keys import key_ends_at
 from datasources.mongo.client import Document, Session
 from datasources.mongo.queries import find_by_ids, find_ids
@@ -20,7 +20,7 @@ from workers.maintenance.checks.check import Check, Finding, by_id, from_snapsho
 UNCLAIMED = "user.unclaimed"
 ORPHAN = "claim"
 ORPHAN_KEY = "claim.key"
-_FIELDS = dict.fromkeys(("state", *Claimed), 1)
+_FIELDS = dict.fromkeys(("state", "former_handles", *Claimed), 1)
 
 
 async def _find_unclaimed(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
@@ -48,7 +48,7 @@ async def _find_orphans(sources: Sources, ids: Sequence[Any], session: Session) 
     return [
         Finding(kind=ORPHAN, id=str(claim_id), why=why)
         for claim_id, claim in claims.items()
-        if "user_id" in claim and not _is_holder(accounts.get(claim["user_id"]), claim)
+        if "user_id" in claim and not has_lapsed(claim) and not _is_holder(accounts.get(claim["user_id"]), claim)
     ] + [
         Finding(kind=ORPHAN_KEY, id=claim_id, why=why_key) for claim_id, fact_id in keys.items() if fact_id not in facts
     ]
@@ -63,7 +63,9 @@ def _is_held(account: Document) -> bool:
 
 
 def _is_holder(account: Document | None, claim: Document) -> bool:
-    return account is not None and _is_held(account) and claim in claims_of(account)
+    if account is None or not _is_held(account):
+        return False
+    return claim in claims_of(account) or claim in kept_claims_of(account)
 
 
 async def _claim(sources: Sources, user_id: ObjectId) -> None:
