@@ -23,6 +23,7 @@ from resolvers.transport.health import Health
 from resolvers.transport.hooks import Hooks, Watch
 from resolvers.transport.operation_metrics import OPERATION_METRICS
 from resolvers.transport.process_metrics import read_admission, read_sockets
+from resolvers.transport.routes import Pages
 from resolvers.transport.websocket_route import GraphQLSocket
 from schema.context import BadToken, Context
 
@@ -63,14 +64,14 @@ def create_app(settings: Settings) -> Starlette:
         wanted={"redis": opened.ping_redis, "s3": opened.ping_s3},
         is_stuck=opened.is_stuck,
     )
-    origins, graphiql = settings.origins, settings.serves_graphiql
+    origins = settings.origins
     socket = GraphQLSocket(executor, drain, origins=origins, max_sockets=settings.max_sockets)
     app = Application(
         executor,
         health,
         socket,
         form_timeout=settings.file_timeout,
-        graphiql=graphiql,
+        pages=Pages(settings.serves_graphiql, settings.shown_mails),
         origins=origins,
         compress=settings.compression,
         lifespan=lifespan,

@@ -9,6 +9,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from datasources.settings.accounts import AccountSettings
 from datasources.settings.lists import CommaList, split_list
+from datasources.settings.mail import MailSettings
 
 # A web client's development server, on whatever port.
 LOCAL_ORIGINS = tuple(f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*"))
@@ -27,7 +28,7 @@ class RedisUrls(NamedTuple):
     news: str
 
 
-class Settings(AccountSettings):
+class Settings(AccountSettings, MailSettings):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
     Every field is read from `PHOTOGRAM_<NAME>`, else from the dotenv file given to `read_settings`. Times are in
@@ -35,8 +36,6 @@ class Settings(AccountSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix="PHOTOGRAM_", frozen=True, extra="ignore")
-
-    environment: Literal["development", "production", "test"] = "development"
 
     mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=photogram"
     mongo_database: str = "photogram"

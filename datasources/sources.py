@@ -17,6 +17,9 @@ from datasources.accounts.access_tokens import AccessTokenStore
 from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.claims import copy_claims
 from datasources.accounts.fresh_proofs import FreshProofs
+from datasources.accounts.mail_recipients import RecipientStore
+from datasources.accounts.mail_tokens import MailTokenStore
+from datasources.accounts.password_changes import PasswordChanges
 from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
@@ -50,6 +53,7 @@ from datasources.jobs.aws_setup import prepare_upload_events
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.opening import open_job_queue, prepare_job_queue
 from datasources.jobs.queue import JobQueue
+from datasources.mail.outbox import MailOutbox
 from datasources.media.file_intake import Intake
 from datasources.media.images import ImageStore
 from datasources.media.purges import PurgeStore
@@ -206,6 +210,9 @@ class Sources:
         self.access_tokens = AccessTokenStore(database, self.sessions)
         self.fresh_proofs = FreshProofs(database)
         self.session_watch = SessionWatch(self.sessions, news)
+        self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
+        self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
+        self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens)
 
 
 @contextlib.asynccontextmanager

@@ -27,6 +27,7 @@ class Fact(StrEnum):
     FAN_OUT = "fan_out"  # a long one, or a chunk of it
     WEBHOOK_MESSAGE = "webhook_message"  # an event on its way to an endpoint
     PURGE = "purge"  # deleted public files
+    MAIL = "mail"
 
     @property
     def collection(self) -> str:
@@ -60,6 +61,7 @@ class Task(StrEnum):
     PUBLISH_SNS = "publish_sns"  # the same by a topic of SNS
     PUBLISH_WEBHOOKS = "publish_webhooks"  # the same by webhooks
     DELIVER = "deliver"  # send webhooks to their endpoint
+    SEND_MAIL = "send_mail"  # give a mail to the mail server
 
 
 JobKind = tuple[Task, Fact]
@@ -166,6 +168,8 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
     # As many at once as there may be endpoints, so that a slow one holds up no other.
     (Task.DELIVER, Fact.WEBHOOK_MESSAGE): JobSpec("webhooks", "endpoint_id", concurrency=20),
+    # A worker of its own: a mail server that is away must delay nothing else.
+    (Task.SEND_MAIL, Fact.MAIL): JobSpec("mail", batch=10, concurrency=4),
     **{(task, fact): spec for task in PUBLISHING.values() for fact, spec in _PUBLISHED.items()},
 }
 

@@ -25,7 +25,9 @@ def prepared_password(password: str) -> str:
     return unicodedata.normalize("NFC", spaced.encode(errors="ignore").decode())
 
 
-def checked_password(password: str, names: tuple[str, ...], is_common: Callable[[str], bool]) -> str:
+def checked_password(
+    password: str, names: tuple[str, ...], is_common: Callable[[str], bool], *, field: str = "password"
+) -> str:
     """The prepared password. Raises Refusal (WEAK_PASSWORD) if it is too short, too long or too easy to guess.
 
     Too easy to guess are those that `is_common` knows and the person's own `names`, in any case, also repeated or with
@@ -33,11 +35,11 @@ def checked_password(password: str, names: tuple[str, ...], is_common: Callable[
     """
     password = prepared_password(password)
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise _weak(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
+        raise _weak(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.", field)
     own = {_folded(PRODUCT), *(form for name in names for form in _forms(name))}
     forms = set(_forms(password))
     if len(set(password)) < LETTERS_MIN or forms & own or any(is_common(form) for form in forms):
-        raise _weak("This password is too easy to guess; take a longer phrase.")
+        raise _weak("This password is too easy to guess; take a longer phrase.", field)
     return password
 
 
@@ -55,5 +57,5 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 
 
-def _weak(message: str) -> Refusal:
-    return Refusal(UserErrorCode.WEAK_PASSWORD, message, field=["password"])
+def _weak(message: str, field: str) -> Refusal:
+    return Refusal(UserErrorCode.WEAK_PASSWORD, message, field=[field])

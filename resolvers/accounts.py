@@ -106,7 +106,7 @@ async def login(info: Info, given: LoginInput) -> SessionPayload:
     account = name if credentials is None else credentials.user_id
     if not await is_password_right(info, known, given.password, account) or credentials is None:
         raise wrong_credentials()
-    return await sign_in(info, credentials.user_id, given)
+    return await sign_in(info, credentials.user_id, given, checked_hash=known)
 
 
 @mutation(

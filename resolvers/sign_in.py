@@ -15,14 +15,21 @@ from schema.payloads import SessionPayload
 from schema.viewer import SignedIn
 
 
-async def sign_in(info: Info, user_id: ObjectId, client: ClientInput) -> SessionPayload:
+async def sign_in(
+    info: Info, user_id: ObjectId, client: ClientInput, *, checked_hash: str | None = None
+) -> SessionPayload:
     """Opens a session for an account, of which the caller knows that its owner asks. All ways of logging in end here.
 
     Brings back an account that its owner has deactivated.
 
-    Raises Refusal (INVALID_CREDENTIALS) if the account was deleted meanwhile.
+    Raises Refusal (INVALID_CREDENTIALS) if the account was deleted meanwhile, or has another password than the one
+    whose hash the caller has checked.
     """
-    session, tokens = await info.context.sources.sessions.open(user_id, device_of(info, client), clock.now())
+    sources = info.context.sources
+    session, tokens = await sources.sessions.open(user_id, device_of(info, client), clock.now())
+    if checked_hash is not None and await sources.users.password_hash(user_id) != checked_hash:
+        await sources.sessions.end(user_id, session.id)
+        raise wrong_credentials()
     if not await is_back(info, user_id):
         raise wrong_credentials()
     return signed_in_payload(info, session, tokens)

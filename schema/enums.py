@@ -143,6 +143,7 @@ _describe(
     WEAK_PASSWORD="The password is too short or too common.",  # noqa: S106
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
     IDENTITY_NOT_CONFIRMED="The viewer must first prove again who they are: see confirmIdentity.",
+    TOKEN_EXPIRED="The token of a mail is not valid, not any more, or was used; ask for another mail.",  # noqa: S106
     QUOTA_EXCEEDED="Today's or this month's images are used up, too many uploads were announced within an hour, "
     "the account has gone public too often today, it was deactivated a "
     "short while ago, or its handle has changed too often.",

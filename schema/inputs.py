@@ -12,6 +12,11 @@ from schema.scalars import Upload
 from schema.text_fields import text_field
 
 _KEY = f"Send the same key to retry safely; kept {limits.IDEMPOTENCY_HOURS} hours."
+_TOKEN = "The token in the mail: what stands after `#token=` in its link."  # noqa: S105
+_NEW_PASSWORD = (
+    f"At least {limits.PASSWORD_MIN} characters. Neither one of the commonest passwords nor one's own handle or "
+    "address, also with digits and signs after it."
+)
 
 
 def input_type(mutation: str, members: type) -> Any:
@@ -63,11 +68,7 @@ class RegisterInput(ClientInput):
         f"At least {limits.USERNAME_MIN} letters, digits, dots and underscores.", max_length=limits.USERNAME_MAX
     )
     email: str = text_field("Address.", max_length=limits.EMAIL_MAX)
-    password: str = text_field(
-        f"At least {limits.PASSWORD_MIN} characters. Neither one of the commonest passwords nor one's own handle or "
-        "address, also with digits and signs after it.",
-        max_length=limits.PASSWORD_MAX,
-    )
+    password: str = text_field(_NEW_PASSWORD, max_length=limits.PASSWORD_MAX)
     display_name: str | None = text_field(
         "Name to show, on one line; the handle when left out.", max_length=limits.DISPLAY_NAME_MAX, default=None
     )
@@ -82,6 +83,23 @@ class RegisterInput(ClientInput):
 class LoginInput(ClientInput):
     login: str = text_field("Handle or address.", max_length=limits.EMAIL_MAX)
     password: str = text_field("Password.", max_length=limits.PASSWORD_MAX)
+
+
+@strawberry.input
+class ChangePasswordInput:
+    current_password: str = text_field("The present one.", max_length=limits.PASSWORD_MAX)
+    new_password: str = text_field(_NEW_PASSWORD, max_length=limits.PASSWORD_MAX)
+
+
+@strawberry.input
+class RequestPasswordResetInput:
+    email: str = text_field("Address of the account.", max_length=limits.EMAIL_MAX)
+
+
+@strawberry.input
+class ResetPasswordInput:
+    token: str = text_field(_TOKEN, max_length=limits.MAIL_TOKEN_MAX)
+    new_password: str = text_field(_NEW_PASSWORD, max_length=limits.PASSWORD_MAX)
 
 
 @strawberry.input

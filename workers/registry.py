@@ -24,6 +24,7 @@ from workers.handlers import (
     refresh_feed,
     remove_follows,
     screen_comments,
+    send_mails,
     switch_push_pull,
 )
 from workers.runtime.handler import Handler, HandlerFunction, OwnersFunction
@@ -62,6 +63,7 @@ _FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
     (Task.CLEAN_UP, Fact.USER): delete_account.delete_account,
     (Task.PURGE_CDN, Fact.PURGE): purge_cdn.purge_cdn,
     (Task.DELIVER, Fact.WEBHOOK_MESSAGE): deliver_webhooks.deliver_webhooks,
+    (Task.SEND_MAIL, Fact.MAIL): send_mails.send_mails,
     **{kind: run for task in PUBLISHING.values() for kind, run in publish_events.publishing(task).items()},
 }
 

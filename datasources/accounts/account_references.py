@@ -64,6 +64,8 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "mutes": [_by("muter_id"), _by("muted_id")],
     "notifications": [_by("recipient_id"), _by_follow_group],
     "inboxes": [_by("_id")],
+    "mails": [_by("user_id")],
+    "mail_tokens": [_by("user_id")],
     "feeds": [_by("_id")],
     "feed_entries": [_within("o", "p")],
     "interests": [_by("_id")],

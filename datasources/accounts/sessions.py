@@ -17,17 +17,13 @@ from pymongo.errors import DuplicateKeyError
 from datasources.accounts.session_cache import AccessHashes, SessionCache, token_hash
 from datasources.accounts.session_tokens import Tokens, derived_token, session_id_of
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Readable
+from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
+from datasources.mongo.transactions import after_transaction
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import (
-    ACCESS_OVERLAP_SECONDS,
-    LAST_USED_PRECISION,
-    REFRESH_GRACE_SECONDS,
-    SESSIONS_SHOWN,
-)
+from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records.users import Device, SessionRecord, UserState
 
 log = structlog.stdlib.get_logger(__name__)
@@ -101,8 +97,7 @@ class SessionStore:
 
         A suspension or its end, which ends all sessions, is either seen here or finds the session.
         """
-        query = {"_id": user_id, "state": UserState.SUSPENDED.value}
-        return await self._users.find_one(query, {"_id": 1}) is not None
+        return await self._users.find_one({"_id": user_id, "state": UserState.SUSPENDED.value}, {"_id": 1}) is not None
 
     async def open_first(
         self, user_id: ObjectId, device: Device | None, now: datetime, *, secret: str
@@ -128,7 +123,6 @@ class SessionStore:
 
     async def authenticate(self, access_token: str) -> SessionRecord | None:
         """The session of an access token, as it is stored, or None. Records the use, at most once a minute.
-
         `access_expires_at` is when this very token ends: for one that was replaced, the end of its overlap.
         """
         session_id, presented = session_id_of(access_token), token_hash(access_token)
@@ -171,10 +165,9 @@ class SessionStore:
     async def refresh(
         self, refresh_token: str, now: datetime, *, network: str | None = None
     ) -> tuple[SessionRecord, Tokens]:
-        """Exchanges a refresh token for new tokens, in one write; the old access token ends after `OVERLAP`.
+        """Exchanges a refresh token for new tokens, in one write that notes the client's network.
 
-        It notes the client's network.
-
+        The old access token ends after `OVERLAP`.
         Safe to repeat within `GRACE`, also by concurrent duplicates: all get the same tokens. Raises Refusal
         (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
         """
@@ -221,21 +214,28 @@ class SessionStore:
         """Ends every session of this user that was opened by then, personal access tokens too. Safe to repeat."""
         await self._end_those({"user_id": user_id, "created_at": {"$lte": moment}})
 
-    async def end_others(self, user_id: ObjectId, kept: ObjectId) -> None:
-        """Ends every session of this user but one, personal access tokens too. Safe to repeat."""
-        await self._end_those({"user_id": user_id, "_id": {"$ne": kept}})
+    async def end_others(self, user_id: ObjectId, kept: ObjectId | None, session: Session | None = None) -> None:
+        """Ends every session of this user but one, access tokens too, at once or with a transaction. Repeatable."""
+        await self._end_those({"user_id": user_id, "_id": {"$ne": kept}}, session)
 
     async def end_other_logins(self, user_id: ObjectId, kept: ObjectId) -> None:
         """As `end_others`, without personal access tokens."""
         await self._end_those({"user_id": user_id, "_id": {"$ne": kept}, **LOGIN})
 
-    async def _end_those(self, query: Document) -> None:
-        rows = await self._sessions.find(query, projection={"_id": 1}).to_list()
-        try:
-            await self._sessions.delete_many(query)
-        finally:
+    async def _end_those(self, query: Document, session: Session | None = None) -> None:
+        rows = await self._sessions.find(query, projection={"_id": 1}, session=session).to_list()
+
+        async def announce() -> None:
             self._cache.remove(row["_id"] for row in rows)
-        await self._news.publish(*(session_topic(row["_id"]) for row in rows))
+            await self._news.publish(*(session_topic(row["_id"]) for row in rows))
+
+        if session is not None:
+            after_transaction(session, announce)
+        try:
+            await self._sessions.delete_many(query, session=session)
+        finally:
+            if session is None:
+                await announce()
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
         """Up to `SESSIONS_SHOWN` sessions of a user, latest login first."""
@@ -246,8 +246,7 @@ class SessionStore:
 
     async def by_id(self, session_id: ObjectId) -> SessionRecord | None:
         """A session that has not ended."""
-        query = {"_id": session_id, **LOGIN}
-        return readable(SessionRecord, await self._sessions.find_one(query, projection=_BRIEF))
+        return readable(SessionRecord, await self._sessions.find_one({"_id": session_id, **LOGIN}, projection=_BRIEF))
 
     async def existing(self, session_ids: Sequence[ObjectId]) -> dict[ObjectId, bool]:
         """Those of these sessions that have not ended; one operation."""

@@ -135,6 +135,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "inboxes": [],
     "purges": [_pending_by("account")],
+    "mails": [
+        IndexModel([("user_id", UP)], sparse=True),
+        IndexModel([("recipient", UP), ("kind", UP), ("sent_at", UP)], sparse=True),
+        _EXPIRES,
+    ],
+    "mail_tokens": [IndexModel([("user_id", UP)], sparse=True), _EXPIRES],
     "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],
     "webhook_endpoints": [],
     "webhook_messages": [

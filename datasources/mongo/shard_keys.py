@@ -54,6 +54,8 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "webhook_messages": None,
     "leases": None,
     "purges": None,
+    "mails": None,
+    "mail_tokens": None,
     "malformed": None,
     "failures": None,
 }

@@ -83,7 +83,8 @@ class Supervisor:
         servers = stack.enter_context(
             running_servers(self.data_dir, lock, self.settings, announce, cluster=self.cluster)
         )
-        settings = servers.settings.model_copy(update={"port": listener.getsockname()[1]})
+        update = {"port": listener.getsockname()[1], **_local_mail(self.settings, self.data_dir)}
+        settings = servers.settings.model_copy(update=update)
         from datasources.sources import prepare  # noqa: PLC0415  imported meanwhile
 
         self.terminal.doing("Preparing indexes and buckets")
@@ -184,12 +185,21 @@ class Supervisor:
             stop_all([self.balancer.process], STOP_BALANCER)
 
 
+def _local_mail(settings: Settings, data_dir: Path) -> dict[str, object]:
+    """Settings that put mails into a folder of the data, unless the settings say where mails go."""
+    if settings.environment == "production" or "mail" in settings.model_fields_set:
+        return {}
+    return {"mail": "folder", "mail_folder": data_dir.absolute() / "mails"}
+
+
 def _where(settings: Settings, login: "DemoLogin | None", data_dir: Path, parts: list[str]) -> str:
     base = f"http://{reachable(settings.host)}:{settings.port}"
     lines = ["", "Photogram is running.", ""]
     if settings.serves_graphiql:
         lines.append(f"  GraphiQL          {base}/graphiql")
     lines.append(f"  GraphQL endpoint  {base}/graphql")
+    if settings.shown_mails is not None:
+        lines.append(f"  Mails             {base}/mails")
     if login:
         lines += [
             f"  Demo login        {login.username} / {login.password}",

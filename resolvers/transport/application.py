@@ -13,13 +13,13 @@ from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
 from resolvers.transport.health import Health
 from resolvers.transport.http import GraphQLHTTP, HttpAnswer
 from resolvers.transport.request_log import HEADER, RequestLine
-from resolvers.transport.routes import GRAPHQL_PATH, NO_CONTENT_POLICY, answer_middleware, middleware, routes
+from resolvers.transport.routes import GRAPHQL_PATH, NO_CONTENT_POLICY, Pages, answer_middleware, middleware, routes
 
 _ANSWER = "photogram.answer"
 
 
 class Application(Starlette):
-    """`/graphql` over HTTP and WebSocket, `/livez`, `/readyz`, and `/graphiql` if asked for."""
+    """`/graphql` over HTTP and WebSocket, `/livez`, `/readyz`, and if asked for `/graphiql` and `/mails`."""
 
     def __init__(
         self,
@@ -28,17 +28,19 @@ class Application(Starlette):
         socket: ASGIApp,
         *,
         form_timeout: float,
-        graphiql: bool,
+        pages: Pages,
         origins: Sequence[str] = (),
         compress: bool = True,
         lifespan: Lifespan[Any] | None = None,
     ) -> None:
-        page = GRAPHIQL_PATH if graphiql else None
+        page = GRAPHIQL_PATH if pages.graphiql else None
         endpoint = GraphQLHTTP(executor, page=page, form_timeout=form_timeout, origins=origins)
         around = answer_middleware(origins, compress=compress)
         self._posts = _Posts(endpoint, around, has_origins=bool(origins), min_bytes=MIN_BYTES if compress else None)
         super().__init__(
-            routes=routes(endpoint, health, graphiql=graphiql), middleware=middleware(socket, around), lifespan=lifespan
+            routes=routes(endpoint, health, pages),
+            middleware=middleware(socket, around),
+            lifespan=lifespan,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,8 @@
 """The paths of the transports, and the middleware around them."""
 
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
@@ -12,6 +14,7 @@ from resolvers.transport.compression import compression
 from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health
 from resolvers.transport.http import GraphQLHTTP
+from resolvers.transport.local_mails import mail_routes
 from resolvers.transport.multipart import PREFLIGHT_HEADERS
 from resolvers.transport.origins import origin_pattern
 from resolvers.transport.request_log import HEADER, RequestLog
@@ -20,13 +23,21 @@ GRAPHQL_PATH = "/graphql"
 NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-def routes(endpoint: GraphQLHTTP, health: Health, *, graphiql: bool) -> list[BaseRoute]:
-    """`/graphql` over HTTP, `/livez`, `/readyz`, and `/graphiql` if asked for."""
+class Pages(NamedTuple):
+    """The pages to serve: GraphiQL, and the mails of a folder."""
+
+    graphiql: bool = False
+    mails: Path | None = None
+
+
+def routes(endpoint: GraphQLHTTP, health: Health, pages: Pages) -> list[BaseRoute]:
+    """`/graphql` over HTTP, `/livez`, `/readyz`, and if asked for `/graphiql`, and `/mails` with those of a folder."""
     return [
         Route(GRAPHQL_PATH, endpoint),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
-        *(graphiql_routes() if graphiql else ()),
+        *(graphiql_routes() if pages.graphiql else ()),
+        *(() if pages.mails is None else mail_routes(pages.mails)),
     ]
 
 

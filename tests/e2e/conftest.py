@@ -23,9 +23,15 @@ Register = Callable[..., Awaitable[Person]]
 
 
 @pytest.fixture(scope="session")
-def e2e_settings(shared_settings: Settings) -> Iterator[Settings]:
+def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the mails."""
+    return tmp_path_factory.mktemp("mails")
+
+
+@pytest.fixture(scope="session")
+def e2e_settings(shared_settings: Settings, mails: Path) -> Iterator[Settings]:
     """Settings of the shared processes: a database and a key prefix of their own."""
-    with own_database(shared_settings, events=("redis",)) as settings:
+    with own_database(shared_settings, events=("redis",), mail="folder", mail_folder=mails) as settings:
         yield settings
 
 

@@ -231,10 +231,10 @@ async def test_a_log_out_everywhere_can_be_retried_until_it_is_done(
     mine, *others = [await sessions.open(user_id, None, now()) for _ in range(3)]
     delete_many, calls = sessions._sessions.delete_many, itertools.count()
 
-    async def fail_in_the_middle(*arguments: Any) -> None:
+    async def fail_in_the_middle(query: Any, **rest: Any) -> None:
         if next(calls) == 1:
             raise AutoReconnect
-        await delete_many(*arguments)
+        await delete_many(query, **rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(sessions._sessions, "delete_many", fail_in_the_middle)

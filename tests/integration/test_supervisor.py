@@ -53,6 +53,7 @@ def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_pat
     with running(tmp_path) as run:
         endpoint = run.await_line(r"GraphQL endpoint +(http://127\.0\.0\.1:\d+/graphql)")[1]
         assert is_ready(endpoint)
+        assert "No mails yet" in httpx2.get(endpoint.replace("/graphql", "/mails"), timeout=5).text
         for victim in [run.child("deploy.cli", "serve"), run.child("deploy.cli", "worker")]:
             victim.kill()
         for _ in range(2):

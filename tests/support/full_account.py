@@ -10,9 +10,11 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
+from datasources.mail.outbox import MailOutbox
 from datasources.media.images import Move
 from datasources.mongo.sharded_ids import new_id
 from domain.jobs import Fact, Job, Task
+from domain.mails import MailKind, TokenPurpose
 from domain.records.comments import CommentRecord
 from domain.records.images import TagRecord
 from domain.records.posts import PostDraft, PostImage, PostRecord
@@ -165,7 +167,7 @@ async def _create_dialogue(
 
 
 async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, bobs_post: PostRecord) -> None:
-    """Visits, interests, a ranking, how far a feed was read, sessions, a failure."""
+    """Visits, interests, a ranking, how far a feed was read, sessions, mails, a failure."""
     sources = world.sources
     for visitor, visited in ((ana, bob), (bob, ana)):
         await sources.visits.add(visitor.id, visited.id, now())
@@ -174,6 +176,9 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
     await sources.feed_listeners.set_read(ana.id, bobs_post.id)
     for _ in range(2):
         await sources.sessions.open(ana.id, Device(client_name="phone"), now())
+    outbox = MailOutbox(sources.database, sources.job_queue, is_on=True)
+    await outbox.add(MailKind.PASSWORD_RESET, user_id=ana.id, to="ana@example.com")
+    await sources.mail_tokens.make(TokenPurpose.PASSWORD_RESET, "ana@example.com", user_id=ana.id)
     await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
 
 

@@ -12,10 +12,8 @@ from schema.field_metadata import metadata_of
 from tests.support.toy.schema import schema as toy_schema
 from tests.support.toy.world import Context, World
 
-DECLARED = {
-    f"Mutation.{name}"
-    for name in ("register", "login", "refreshSession", "logout", "deleteAccount", "deactivateAccount")
-}
+WITHOUT_SESSION = ("register", "login", "refreshSession", "requestPasswordReset", "resetPassword")
+DECLARED = {f"Mutation.{name}" for name in (*WITHOUT_SESSION, "logout", "deleteAccount", "deactivateAccount")}
 
 
 def operation(query: str) -> Operation:

@@ -138,6 +138,8 @@ DELETE_ACTS: Sequence[Step] = (
     lambda sources, user_id: sources.comments.remove_mentions(user_id, CHUNK),
     _erase_notifications,
     _erase_readings,
+    lambda sources, user_id: sources.mails.delete_of_account(user_id),
+    lambda sources, user_id: sources.mail_tokens.delete_of_account(user_id),
     lambda sources, user_id: sources.feed_entries.erase(user_id, CHUNK),
     lambda sources, user_id: sources.visits.erase(user_id, CHUNK),
 )

@@ -92,6 +92,7 @@ WITHOUT_IDS = {
     "changeUsername",
     "login",
     "refreshSession",
+    "changePassword",
     "revokeOtherSessions",
     "createAccessToken",
     "createUpload",

@@ -12,6 +12,7 @@ from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
 from resolvers.transport.hooks import Hooks
+from resolvers.transport.routes import Pages
 from resolvers.transport.websocket_route import GraphQLSocket
 from tests.support.toy.schema import schema
 from tests.support.toy.world import Context, Outage, World
@@ -60,7 +61,7 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
         health,
         socket,
         form_timeout=form_timeout,
-        graphiql=True,
+        pages=Pages(graphiql=True),
         origins=origins,
         compress=compress,
         lifespan=_lifespan,

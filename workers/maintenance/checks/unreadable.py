@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
+from datasources.accounts.mail_tokens import MailToken
 from datasources.feed.fan_outs import Chunk
 from datasources.feed.interests import InterestsRecord
 from datasources.mongo.client import Session
@@ -15,6 +16,7 @@ from domain.records.comments import CommentRecord
 from domain.records.feeds import FeedRecord
 from domain.records.follows import FollowRecord
 from domain.records.likes import LikeRecord
+from domain.records.mails import MailRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
 from domain.records.record import Record
@@ -29,6 +31,8 @@ RECORDS: Mapping[str, type[Record]] = {
     "feeds": FeedRecord,
     "follows": FollowRecord,
     "interests": InterestsRecord,
+    "mail_tokens": MailToken,
+    "mails": MailRecord,
     "notifications": NotificationRecord,
     "post_likes": LikeRecord,
     "posts": PostRecord,

@@ -1,0 +1,82 @@
+"""Changing the password of an account, which ends its sessions."""
+
+import msgspec
+from bson import ObjectId
+
+from datasources.accounts.mail_tokens import MailToken, MailTokenStore
+from datasources.accounts.sessions import SessionStore
+from datasources.mail.outbox import MailOutbox
+from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.transactions import in_transaction
+from domain.mails import MailKind, TokenPurpose
+from domain.records.users import UserState
+
+
+class CurrentPassword(msgspec.Struct, frozen=True):
+    """What a password is checked against, and what a new one may not be."""
+
+    password_hash: str
+    names: tuple[str, ...]
+    email: str
+
+
+class PasswordChanges:
+    """The field `password_hash` of `users`, which no cached value shows."""
+
+    def __init__(self, database: Database, sessions: SessionStore, mails: MailOutbox, tokens: MailTokenStore) -> None:
+        self._users = database["users"]
+        self._client = database.client
+        self._sessions = sessions
+        self._mails = mails
+        self._tokens = tokens
+
+    async def current(self, user_id: ObjectId | None) -> CurrentPassword | None:
+        """The password of an account, also of a suspended one; None if it is deleted."""
+        user = await self._users.find_one(_existing(user_id), _FIELDS)
+        if user is None:
+            return None
+        email = str(user["email"])
+        return CurrentPassword(user["password_hash"], (user["username"], email, email.partition("@")[0]), email)
+
+    async def change(
+        self,
+        user_id: ObjectId,
+        new_hash: str,
+        *,
+        old_hash: str | None = None,
+        token: MailToken | None = None,
+        kept_session: ObjectId | None = None,
+    ) -> bool:
+        """Sets a new password, ends all sessions but the kept one, and tells the account by mail; in one transaction.
+
+        With `old_hash` only if that is still the password. It uses up the `token` and ends all others that would set a
+        password. False, with no change, if the account is deleted or has another password. Raises Refusal
+        (TOKEN_EXPIRED) if the token was used meanwhile.
+        """
+        query = _existing(user_id)
+        if old_hash is not None:
+            query["password_hash"] = old_hash
+
+        async def apply(session: Session) -> bool:
+            changed = await self._users.update_one(query, {"$set": {"password_hash": new_hash}}, session=session)
+            if not changed.matched_count:
+                return False
+            if token is not None:
+                await self._tokens.use(token, session)
+            await self._tokens.revoke(user_id, TokenPurpose.PASSWORD_RESET, session)
+            await self._sessions.end_others(user_id, kept_session, session)
+            await self._mails.add(MailKind.PASSWORD_CHANGED, user_id=user_id, session=session)
+            return True
+
+        if not await in_transaction(self._client, apply):
+            return False
+        # Again: a login with the old password may have opened its session since the transaction has read.
+        await self._sessions.end_others(user_id, kept_session)
+        return True
+
+
+_FIELDS = dict.fromkeys(("password_hash", "username", "email"), 1)
+
+
+def _existing(user_id: ObjectId | None) -> Document:
+    return {"_id": user_id, "state": {"$ne": UserState.DELETED.value}}

@@ -1,0 +1,63 @@
+"""Kinds of mails, and what each of them carries; the texts stand in `datasources/mail/texts/`."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+
+import msgspec
+
+from domain.limits import EMAIL_TOKEN_LIFE, PASSWORD_RESET_LIFE
+
+
+class TokenPurpose(StrEnum):
+    """What the token in a mail is good for, once."""
+
+    REGISTRATION = "registration"  # makes the account that somebody has registered
+    EMAIL = "email"  # verifies the address of an account, which may be its new one
+    PASSWORD_RESET = "password_reset"  # noqa: S105  sets a new password
+
+    @property
+    def life(self) -> timedelta:
+        """How long such a token is good for."""
+        return PASSWORD_RESET_LIFE if self is TokenPurpose.PASSWORD_RESET else EMAIL_TOKEN_LIFE
+
+
+class MailKind(StrEnum):
+    """Each is a table of the texts, in every language."""
+
+    REGISTRATION = "registration"
+    ADDRESS_IN_USE = "address_in_use"
+    VERIFY_EMAIL = "verify_email"
+    EMAIL_CHANGED = "email_changed"
+    PASSWORD_RESET = "password_reset"  # noqa: S105
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    NEW_LOGIN = "new_login"
+
+
+class MailSpec(msgspec.Struct, frozen=True):
+    """`values` are the names that texts may use, besides `username`. After `give_up` nobody wants the mail any more.
+
+    `purpose` is that of the token, made when the mail is sent, and `page` is where the app takes it. One address gets
+    `per_hour` mails of a kind in an hour; more are dropped, so that nobody fills another one's mailbox.
+    """
+
+    values: tuple[str, ...] = ()
+    purpose: TokenPurpose | None = None
+    page: str = ""
+    give_up: timedelta = timedelta(days=1)
+    per_hour: int = 20
+
+
+_ASKED_FOR = 5  # of mails that anybody can have sent to any address
+
+MAILS: Mapping[MailKind, MailSpec] = {
+    MailKind.REGISTRATION: MailSpec(purpose=TokenPurpose.REGISTRATION, page="verify-email", per_hour=_ASKED_FOR),
+    MailKind.ADDRESS_IN_USE: MailSpec(per_hour=_ASKED_FOR),
+    MailKind.VERIFY_EMAIL: MailSpec(purpose=TokenPurpose.EMAIL, page="verify-email", per_hour=_ASKED_FOR),
+    MailKind.EMAIL_CHANGED: MailSpec(),
+    MailKind.PASSWORD_RESET: MailSpec(
+        purpose=TokenPurpose.PASSWORD_RESET, page="reset-password", give_up=timedelta(hours=1), per_hour=_ASKED_FOR
+    ),
+    MailKind.PASSWORD_CHANGED: MailSpec(),
+    MailKind.NEW_LOGIN: MailSpec(values=("client", "time")),
+}

@@ -1,0 +1,44 @@
+"""A page that shows the mails of a development server, which are files in a folder; never served in production."""
+
+import asyncio
+import html
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+PATH = "/mails"
+SHOWN = 50
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_STYLE = (
+    "body{font-family:sans-serif;max-width:50em;margin:2em auto;padding:0 1em}"
+    "article{border:1px solid #ccc;border-radius:6px;padding:0 1em;margin:1em 0}pre{white-space:pre-wrap}"
+)
+
+
+def mail_routes(folder: Path) -> list[BaseRoute]:
+    """The page at `/mails`: the text of the newest mails, the latest first."""
+
+    async def page(_request: Request) -> Response:
+        mails = await asyncio.to_thread(_read, folder)
+        body = "\n".join(map(_article, mails)) or "<p>No mails yet.</p>"
+        head = f'<meta charset="utf-8"><title>Mails of Photogram</title><style>{_STYLE}</style>'
+        text = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><h1>Mails</h1>\n{body}\n</body></html>\n'
+        return HTMLResponse(text, headers={"content-security-policy": POLICY, "cache-control": "no-store"})
+
+    return [Route(PATH, page, methods=["GET"])]
+
+
+def _read(folder: Path) -> list[EmailMessage]:
+    newest = sorted(folder.glob("*.eml"), reverse=True)[:SHOWN]
+    return [message_from_bytes(path.read_bytes(), policy=policy.default) for path in newest if path.exists()]
+
+
+def _article(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    text = html.escape(body.get_content() if body is not None else "")
+    subject, to, date = (html.escape(str(mail[name])) for name in ("Subject", "To", "Date"))
+    return f"<article><h2>{subject}</h2><p>To {to}, {date}</p><pre>{text}</pre></article>"

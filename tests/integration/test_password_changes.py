@@ -1,0 +1,72 @@
+"""No session that was opened with the old password survives a change of it."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from domain.records.users import Device
+from resolvers.api import schema
+from schema.context import Context
+from tests.support.client import PASSWORD
+from tests.support.factories import World, changed_sources, now
+
+LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } tokens { accessToken } } }"
+
+
+async def registered(world: World) -> tuple[ObjectId, str]:
+    name = f"racer_{now():%H%M%S%f}"
+    password_hash = await world.sources.passwords.hash(PASSWORD)
+    user = await world.sources.users.register(name, f"{name}@example.com", password_hash, name, now())
+    return user.id, name
+
+
+async def test_a_login_during_the_change_gets_no_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The login has checked the old password; the change is over before it opens the session."""
+    user_id, name = await registered(world)
+    opens = world.sources.sessions.open
+
+    async def open_late(*args: Any, **rest: Any) -> Any:
+        assert await world.sources.password_changes.change(user_id, "another hash")
+        return await opens(*args, **rest)
+
+    monkeypatch.setattr(world.sources.sessions, "open", open_late)
+    context = Context(changed_sources(world.sources), None, "test")
+    given = {"input": {"login": name, "password": PASSWORD}}
+    result = await schema.execute(LOGIN, given, context_value=context)
+    assert result.data == {"login": {"userErrors": [{"code": "INVALID_CREDENTIALS"}], "tokens": None}}
+    assert await world.sources.sessions.of_user(user_id) == []
+
+
+async def test_a_session_that_the_transaction_has_not_seen_is_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id, _ = await registered(world)
+    adds = world.sources.mails.add
+
+    async def add_late(*args: Any, **rest: Any) -> None:
+        await world.sources.sessions.open(user_id, Device(client_name="late"), now())
+        await adds(*args, **rest)
+
+    monkeypatch.setattr(world.sources.mails, "add", add_late)
+    assert await world.sources.password_changes.change(user_id, "another hash")
+    assert await world.sources.sessions.of_user(user_id) == []
+
+
+async def test_the_sessions_end_with_the_change_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that dies after the transaction leaves no session."""
+    user_id, _ = await registered(world)
+    kept, _ = await world.sources.sessions.open(user_id, Device(client_name="kept"), now())
+    _, tokens = await world.sources.sessions.open(user_id, None, now())
+    ends = world.sources.sessions.end_others
+
+    async def die(user_id: ObjectId, kept: ObjectId | None, session: Any = None) -> None:
+        if session is None:
+            raise KeyboardInterrupt
+        await ends(user_id, kept, session)
+
+    monkeypatch.setattr(world.sources.sessions, "end_others", die)
+    with pytest.raises(KeyboardInterrupt):
+        await world.sources.password_changes.change(user_id, "another hash", kept_session=kept.id)
+    assert [session.id for session in await world.sources.sessions.of_user(user_id)] == [kept.id]
+    assert await world.sources.sessions.authenticate(tokens.access_token) is None

@@ -1,0 +1,55 @@
+"""The page of a development server that shows its mails."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from config import Settings
+from datasources.mail.letters import Letter, write
+from datasources.mail.transport import open_transport
+from domain.mails import MailKind
+from resolvers.transport.local_mails import POLICY, mail_routes
+
+
+async def test_the_page_shows_the_latest_mail_first_and_runs_nothing_of_it(tmp_path: Path) -> None:
+    settings = Settings(environment="development", mail="folder", mail_folder=tmp_path / "mails")
+    assert settings.shown_mails is not None
+    transport = httpx2.ASGITransport(app=Starlette(routes=mail_routes(settings.shown_mails)))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://local") as client:
+        assert "No mails yet" in (await client.get("/mails")).text
+        async with open_transport(settings) as send:
+            for number, client_name in enumerate(("first", "<script>alert(1)</script>")):
+                values = {"client": client_name, "time": "now"}
+                letter = Letter(
+                    id=str(number), kind=MailKind.NEW_LOGIN, to="ana@x.example", language="en", values=values
+                )
+                await send(write(letter, sender=settings.mail_from, app_url=None))
+        page = await client.get("/mails")
+    assert page.headers["content-security-policy"] == POLICY
+    assert page.text.index("&lt;script&gt;") < page.text.index("first")
+    assert "<script" not in page.text
+
+
+@pytest.mark.parametrize("environment", ["production", "test"])
+def test_mails_are_shown_in_development_only(tmp_path: Path, environment: str) -> None:
+    given = {"environment": environment, "mail": "folder", "mail_folder": tmp_path, "s3_access_key": None}
+    if environment == "production":
+        with pytest.raises(ValueError, match="PHOTOGRAM_MAIL=folder is for development"):
+            Settings.model_validate(given)
+    else:
+        assert Settings.model_validate(given).shown_mails is None
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"mail": "smtp"}, "PHOTOGRAM_SMTP_HOST"),
+        ({"mail": "folder"}, "PHOTOGRAM_MAIL_FOLDER"),
+        ({"mail": "smtp", "smtp_host": "x", "smtp_user": "u", "smtp_security": "none"}, "in the clear"),
+    ],
+)
+def test_settings_of_mails_that_cannot_work_are_refused(given: dict[str, str], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Settings.model_validate({"environment": "test", **given})
