@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 
 from config import Settings
 from datasources.outages import is_outage
+from datasources.rate_limits.points import Charge
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
 from datasources.telemetry.metrics import readings
@@ -97,6 +98,7 @@ class _Opened:
             name_in_logs=lambda identity: str(identity.user_id) if isinstance(identity, SessionRecord) else None,
             scopes=lambda identity: identity.scopes if isinstance(identity, SessionRecord) else None,
             bad_token_identity=BadToken,
+            charge=self._charge,
         )
 
     async def ping_mongo(self) -> None:
@@ -119,6 +121,11 @@ class _Opened:
 
     def _context(self, identity: SessionRecord | BadToken | None, request_id: str, address: str) -> Context:
         return Context(self.sources, identity, request_id, address)
+
+    async def _charge(self, identity: SessionRecord | BadToken | None, address: str, cost: int) -> Charge:
+        if isinstance(identity, SessionRecord):
+            return await self.sources.rate_limits.points.take(identity.user_id, identity.id, address, cost)
+        return await self.sources.rate_limits.points.take(None, None, address, cost)
 
     def _watch(self, session: SessionRecord, ended: Callable[[], None]) -> Watch:
         return self.sources.session_watch.watch(session, ended)

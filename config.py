@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from datasources.settings.accounts import AccountSettings
 from datasources.settings.lists import CommaList, split_list
 from datasources.settings.mail import MailSettings
+from datasources.settings.rate_limits import RateLimitSettings
 
 # A web client's development server, on whatever port.
 LOCAL_ORIGINS = tuple(f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*"))
@@ -28,7 +29,7 @@ class RedisUrls(NamedTuple):
     news: str
 
 
-class Settings(AccountSettings, MailSettings):
+class Settings(AccountSettings, MailSettings, RateLimitSettings):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
     Every field is read from `PHOTOGRAM_<NAME>`, else from the dotenv file given to `read_settings`. Times are in

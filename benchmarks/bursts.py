@@ -21,7 +21,7 @@ from benchmarks.lib.documents import posts, users
 from benchmarks.lib.http_callers import Caller, request_of
 from benchmarks.lib.mutations import spread, upload_inputs
 from benchmarks.lib.report import Table, show
-from benchmarks.lib.servers import finish
+from benchmarks.lib.servers import UNLIMITED, finish
 from benchmarks.lib.wrk import Burst, Sent, offer, wrk_path
 from config import Settings
 from datasources.mongo import clock
@@ -90,7 +90,7 @@ def main(
 def _stack() -> Iterator[tuple[Settings, psutil.Process, Path]]:
     """Servers, also S3, and all workers in one process."""
     configure_logging("console", "ERROR")
-    settings = Settings(environment="test", log_level="ERROR")
+    settings = Settings(environment="test", log_level="ERROR", rate_limit_factor=UNLIMITED)
     with (
         tempfile.TemporaryDirectory(prefix="photogram-bench-", ignore_cleanup_errors=True) as name,
         local_servers(Path(name), settings) as running,

@@ -17,10 +17,12 @@ from datasources.accounts.access_tokens import AccessTokenStore
 from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.claims import copy_claims
 from datasources.accounts.fresh_proofs import FreshProofs
+from datasources.accounts.known_devices import KnownDevices
 from datasources.accounts.mail_recipients import RecipientStore
 from datasources.accounts.mail_tokens import MailTokenStore
 from datasources.accounts.password_changes import PasswordChanges
 from datasources.accounts.password_hashing import Passwords
+from datasources.accounts.roles import RoleReader
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
@@ -73,6 +75,7 @@ from datasources.posts.likes import LikeStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
 from datasources.posts.read_your_writes import ReadYourWrites
+from datasources.rate_limits.limiters import RateLimiters
 from datasources.redis.cache_servers import CacheServers
 from datasources.redis.pubsub import News
 from datasources.redis.read_through import Cache
@@ -141,6 +144,8 @@ class Sources:
         self.watchdog = Watchdog(settings, client)
         sharded_ids = ShardedIds(settings.sharded_ids_since)
 
+        self.rate_limits = RateLimiters(settings, redis.cache, RoleReader(database).of)
+        self.known_devices = KnownDevices(database)
         self._make_account_stores()
 
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
@@ -244,6 +249,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
             "background writes": sources.background_writes.run,
             "session watch": sources.session_watch.run,
             "sessions": sources.sessions.keep_checking,
+            "rate limits": sources.rate_limits.points.keep_returning,
             "watchdog": sources.watchdog.run,
             "clock": partial(clock.keep_measuring, client),
         }

@@ -86,6 +86,8 @@ ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for
 PROOF_FRESH = timedelta(minutes=10)  # after it, what matters most asks again who one is
 ACCESS_TOKENS_MAX = 20  # of an account: one for each program that acts for it
 ACCESS_TOKEN_DAYS_DEFAULT, ACCESS_TOKEN_DAYS_MAX = 90, 366
+KNOWN_DEVICES_MAX = 20  # of an account; a person has a handful
+KNOWN_DEVICE_KEPT = timedelta(days=180)  # since the last login on it
 IDEMPOTENCY_HOURS = 24
 IDEMPOTENCY_KEY_MAX = 200
 REGISTRATION_KEY_MIN = 16  # nobody may guess it: who has the key gets the new account's first session

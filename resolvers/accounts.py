@@ -8,13 +8,16 @@ from datasources.accounts.session_tokens import session_id_of
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.mongo import clock
+from datasources.rate_limits.actions import Use
 from domain.email_addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id, to_global_id
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
 from domain.password_rules import checked_password
+from domain.rate_limits import Action
 from domain.text import checked_display_name
 from resolvers.fair_password_checks import hash_password, is_password_right
+from resolvers.rate_limits import count_use
 from resolvers.root_fields import mutation
 from resolvers.sign_in import device_of, is_back, sign_in, signed_in_payload, wrong_credentials
 from resolvers.transport.client_address import shown_range
@@ -42,6 +45,7 @@ async def _always(_context: Context) -> bool:
     "tokens as long as they are valid.",
     answers_bad_token=_always,
     while_suspended=True,
+    limited_as=Action.REGISTER,
 )
 async def register(info: Info, given: RegisterInput) -> SessionPayload:
     sources, key, device = info.context.sources, given.idempotency_key, device_of(info, given)
@@ -94,19 +98,34 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
 
 @mutation(
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference. Brings back an "
-    "account that its owner has deactivated.",
+    "account that its owner has deactivated. Wrong passwords are limited, for the login and for the address that they "
+    "come from; who has a `deviceToken` is not held up by others' attempts.",
     answers_bad_token=_always,
     while_suspended=True,
 )
 async def login(info: Info, given: LoginInput) -> SessionPayload:
     device_of(info, given)  # refuses a bad name of the client before anything is asked
-    name = typed_login(given.login)
+    name, token, devices = typed_login(given.login), given.device_token, info.context.sources.known_devices
+    known = None if token is None else await devices.find(name, token, clock.now())
+    use = await count_use(info, Action.LOGIN, name=name.lower(), device=None if known is None else known.hash)
+    account = await _checked_password(info, name, given.password, use)
+    return await sign_in(info, account.user_id, given, known=known, checked_hash=account.password_hash)
+
+
+async def _checked_password(info: Info, name: str, password: str, use: Use) -> Credentials:
+    """The account of a name and a password. Raises Refusal. Only a wrong password stays counted."""
     credentials = await info.context.sources.users.credentials(name)
-    known = None if credentials is None else credentials.password_hash
+    password_hash = None if credentials is None else credentials.password_hash
     account = name if credentials is None else credentials.user_id
-    if not await is_password_right(info, known, given.password, account) or credentials is None:
+    try:
+        is_right = await is_password_right(info, password_hash, password, account)
+    except Refusal:  # BUSY: it was not tried
+        await use.give_back()
+        raise
+    if not is_right or credentials is None:
         raise wrong_credentials()
-    return await sign_in(info, credentials.user_id, given, checked_hash=known)
+    await use.give_back()
+    return credentials
 
 
 @mutation(
@@ -138,23 +157,31 @@ async def logout(info: Info, given: LogoutInput) -> Payload:
         return Payload()
     session = info.context.require_session()
     if given.everywhere:
+        await info.context.sources.known_devices.remove_others(session.user_id, None)
         await info.context.sources.sessions.end_all(session.user_id, last=session.id)
     else:
         await info.context.sources.sessions.end(session.user_id, session.id)
     return Payload()
 
 
-@mutation("Ends one of the viewer's sessions.", scope=None, while_suspended=True)
+@mutation(
+    "Ends one of the viewer's sessions. Unless it is this one, its device is no longer known.",
+    scope=None,
+    while_suspended=True,
+)
 async def revoke_session(info: Info, given: RevokeSessionInput) -> ViewerPayload:
-    session = info.context.require_session()
+    session, sources = info.context.require_session(), info.context.sources
     session_id = expect_id(given.session_id, "Session")
-    if session_id is None or not await info.context.sources.sessions.end(session.user_id, session_id):
+    ended = None if session_id is None else await sources.sessions.by_id(session_id)
+    if session_id is None or ended is None or not await sources.sessions.end(session.user_id, session_id):
         raise NotFound("session", field=["sessionId"])
+    if ended.known_as is not None and ended.known_as != session.known_as:
+        await sources.known_devices.remove(session.user_id, ended.known_as)
     return ViewerPayload(viewer=signed_in(session))
 
 
 @mutation(
-    "Ends the viewer's sessions on other devices. `logout` can end this one too.",
+    "Ends the viewer's sessions on other devices, which are no longer known. `logout` can end this one too.",
     scope=None,
     while_suspended=True,
 )
@@ -164,6 +191,7 @@ async def revoke_other_sessions(info: Info, given: RevokeOtherSessionsInput) -> 
         await sources.sessions.end_others(session.user_id, session.id)
     else:
         await sources.sessions.end_other_logins(session.user_id, session.id)
+    await sources.known_devices.remove_others(session.user_id, session.known_as)
     return ViewerPayload(viewer=signed_in(session))
 
 
@@ -184,6 +212,7 @@ async def _is_deleted(context: Context) -> bool:
     "same token it answers as done. A suspended account can be deleted too.",
     answers_bad_token=_is_deleted,
     while_suspended=True,
+    limited_as=Action.PROOF,
 )
 async def delete_account(info: Info, given: DeleteAccountInput) -> DeleteAccountPayload:
     deleted_id = await _deleted_before(info.context)

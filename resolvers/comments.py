@@ -11,6 +11,7 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import COMMENT_MAX
 from domain.paging import encode_cursor
+from domain.rate_limits import Action
 from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
 from domain.text import checked_words
@@ -36,7 +37,7 @@ async def _comment(info: Info, global_id: str) -> CommentTarget | None:
     return None if comment_id is None else await info.context.sources.targets.comment(comment_id, viewer_id)
 
 
-@mutation("Comments on a post or replies to a comment.")
+@mutation("Comments on a post or replies to a comment.", limited_as=Action.COMMENT)
 async def add_comment(info: Info, given: AddCommentInput) -> AddCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))

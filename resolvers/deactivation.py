@@ -6,6 +6,7 @@ from datasources.accounts.session_tokens import session_id_of
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import DEACTIVATION_PAUSE_HOURS
+from domain.rate_limits import Action
 from resolvers.fair_password_checks import is_password_right
 from resolvers.fresh_proof import require_fresh_proof
 from resolvers.root_fields import mutation
@@ -31,6 +32,7 @@ async def _is_deactivated(context: Context) -> bool:
     f"deactivated once in {DEACTIVATION_PAUSE_HOURS} hours, and not while it is suspended. Sent again with the "
     "same token it answers as done.",
     answers_bad_token=_is_deactivated,
+    limited_as=Action.PROOF,
 )
 async def deactivate_account(info: Info, given: DeactivateAccountInput) -> Payload:
     if not await _is_deactivated(info.context):

@@ -3,6 +3,7 @@
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import PROOF_FRESH
+from domain.rate_limits import Action
 from domain.records.users import SessionRecord
 from resolvers.fair_password_checks import is_password_right
 from resolvers.root_fields import mutation
@@ -32,6 +33,7 @@ async def require_fresh_proof(info: Info) -> SessionRecord:
     "IDENTITY_NOT_CONFIRMED otherwise. Logging in counts as a proof.",
     scope=None,
     while_suspended=True,
+    limited_as=Action.PROOF,
 )
 async def confirm_identity(info: Info, given: ConfirmIdentityInput) -> ConfirmIdentityPayload:
     session, sources = info.context.require_session(), info.context.sources

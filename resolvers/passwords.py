@@ -7,7 +7,9 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import PASSWORD_RESET_LIFE
 from domain.mails import MailKind, TokenPurpose
 from domain.password_rules import checked_password
+from domain.rate_limits import Action
 from resolvers.fair_password_checks import hash_password, is_password_right
+from resolvers.rate_limits import count_use
 from resolvers.root_fields import mutation
 from schema.context import Context, Info
 from schema.inputs import ChangePasswordInput, RequestPasswordResetInput, ResetPasswordInput
@@ -19,6 +21,7 @@ from schema.viewer import signed_in
     "Changes the password, ends the viewer's other sessions, and tells them by mail. Sent again it answers as done.",
     scope=None,
     while_suspended=True,
+    limited_as=Action.PROOF,
 )
 async def change_password(info: Info, given: ChangePasswordInput) -> ViewerPayload:
     session, changes = info.context.require_session(), info.context.sources.password_changes
@@ -50,6 +53,7 @@ async def request_password_reset(info: Info, given: RequestPasswordResetInput) -
     mails, email = info.context.sources.mails, checked_email(given.email)
     if not mails.is_on:
         raise Refusal(UserErrorCode.NOT_ALLOWED, "This service sends no mails.")
+    await count_use(info, Action.PASSWORD_RESET, name=email.lower())
     await mails.add(MailKind.PASSWORD_RESET, to=email)
     return Payload()
 
@@ -60,6 +64,7 @@ async def request_password_reset(info: Info, given: RequestPasswordResetInput) -
     "it may send the same again for a minute, in case the answer was lost.",
     answers_bad_token=_always,
     while_suspended=True,
+    limited_as=Action.PROOF,
 )
 async def reset_password(info: Info, given: ResetPasswordInput) -> Payload:
     sources = info.context.sources

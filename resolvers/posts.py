@@ -20,6 +20,7 @@ from domain.limits import (
     MENTIONS_MAX,
     TAGS_PER_IMAGE,
 )
+from domain.rate_limits import Action
 from domain.records.images import TagRecord
 from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
 from domain.records.uploads import UploadStatus
@@ -59,7 +60,7 @@ async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
     return list(dict.fromkeys(ids[handle] for handle in handles if handle in ids))
 
 
-@mutation("Makes a post from uploads; it becomes visible when its images are ready.")
+@mutation("Makes a post from uploads; it becomes visible when its images are ready.", limited_as=Action.POST)
 async def create_post(info: Info, given: CreatePostInput) -> PostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "createPost", strawberry.asdict(given))

@@ -8,7 +8,9 @@ from strawberry.utils.str_converters import to_camel_case
 
 from domain.access_scopes import AccessScope
 from domain.errors import Refusal, UserErrorCode
+from domain.rate_limits import Action, RateLimited
 from domain.standing import refuse_suspended
+from resolvers.rate_limits import count_use, to_refusal
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.context import Context, Info
 from schema.field_metadata import SIGNED_IN, bounded, scoped
@@ -48,6 +50,7 @@ def mutation(
     answers_bad_token: AnswersBadToken | None = None,
     scope: AccessScope | None = AccessScope.WRITE,
     while_suspended: bool = False,
+    limited_as: Action | None = None,
 ) -> Callable[[Callable[[Info, Any], Awaitable[AnyPayload]]], Any]:
     """Decorates a function `like_post` into the field `likePost` of Mutation.
 
@@ -64,6 +67,8 @@ def mutation(
     A personal access token needs the scope. With None no token may ask for the field, nor for one that answers bad
     tokens: what logs in, or changes what one logs in with, is a person's.
 
+    With `limited_as`, each call counts as a use of that action by the viewer; who has used up its limit is refused.
+
     Texts that are far too long are refused before the function runs. A Refusal becomes the payload's userErrors. The
     answer is read after the write, by new loaders. None of them reads caches.
     """
@@ -79,9 +84,13 @@ def mutation(
                 if not while_suspended:
                     refuse_suspended(info.context.session)
                 check_lengths(given)
+                if limited_as is not None:
+                    await count_use(info, limited_as)
                 return await function(info, given)
             except Refusal as refusal:
                 return payload.refused(refusal)
+            except RateLimited as limited:
+                return payload.refused(to_refusal(limited))
             finally:
                 info.context.clear_loaders()
 

@@ -1,7 +1,9 @@
 """Opening the session of somebody who has proved who they are, by whatever way in."""
 
 from bson import ObjectId
+from msgspec.structs import replace
 
+from datasources.accounts.known_devices import KnownDevice
 from datasources.accounts.session_tokens import Tokens
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
@@ -16,23 +18,33 @@ from schema.viewer import SignedIn
 
 
 async def sign_in(
-    info: Info, user_id: ObjectId, client: ClientInput, *, checked_hash: str | None = None
+    info: Info,
+    user_id: ObjectId,
+    client: ClientInput,
+    *,
+    known: KnownDevice | None = None,
+    checked_hash: str | None = None,
 ) -> SessionPayload:
     """Opens a session for an account, of which the caller knows that its owner asks. All ways of logging in end here.
 
-    Brings back an account that its owner has deactivated.
+    Brings back an account that its owner has deactivated. `known` is the device, if it was known before; it is from now
+    on.
 
     Raises Refusal (INVALID_CREDENTIALS) if the account was deleted meanwhile, or has another password than the one
     whose hash the caller has checked.
     """
-    sources = info.context.sources
-    session, tokens = await sources.sessions.open(user_id, device_of(info, client), clock.now())
+    sources, device, now = info.context.sources, device_of(info, client), clock.now()
+    known = known or KnownDevice.new()
+    session, tokens = await sources.sessions.open(user_id, replace(device, known_as=known.hash), now)
     if checked_hash is not None and await sources.users.password_hash(user_id) != checked_hash:
         await sources.sessions.end(user_id, session.id)
         raise wrong_credentials()
     if not await is_back(info, user_id):
         raise wrong_credentials()
-    return signed_in_payload(info, session, tokens)
+    await sources.known_devices.note_login(user_id, known, now)
+    payload = signed_in_payload(info, session, tokens)
+    payload.device_token = known.token
+    return payload
 
 
 def signed_in_payload(info: Info, session: SessionRecord, tokens: Tokens) -> SessionPayload:

@@ -159,6 +159,7 @@ _describe(
     COMMENTS_OFF="Comments are off for this post.",
     IDEMPOTENCY_KEY_REUSED="The key was used with other input.",
     IN_PROGRESS="The same request is still being worked on.",
+    RATE_LIMITED="Too much in a short time; see retryAfterMs.",
     BUSY="The service is overloaded; see retryAfterMs.",
     ACCOUNT_SUSPENDED="Moderators have suspended or banned the account: it reads, and cannot act. See Viewer.standing.",
 )

@@ -83,6 +83,12 @@ class RegisterInput(ClientInput):
 class LoginInput(ClientInput):
     login: str = text_field("Handle or address.", max_length=limits.EMAIL_MAX)
     password: str = text_field("Password.", max_length=limits.PASSWORD_MAX)
+    device_token: str | None = text_field(
+        "The `deviceToken` that an earlier login of this account on this device has answered. With it the person can "
+        "log in while somebody else guesses the password.",
+        max_length=limits.TOKEN_MAX,
+        default=None,
+    )
 
 
 @strawberry.input

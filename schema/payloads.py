@@ -12,7 +12,7 @@ from strawberry.utils.str_converters import capitalize_first
 
 from datasources.accounts.session_tokens import Tokens
 from domain.errors import Refusal
-from domain.limits import USER_ERRORS_MAX
+from domain.limits import KNOWN_DEVICE_KEPT, USER_ERRORS_MAX
 from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
 from domain.records.uploads import UploadRecord
@@ -56,6 +56,12 @@ def payload_type(mutation: str, members: type[AnyPayload]) -> type[AnyPayload]:
 class SessionPayload(Payload):
     tokens: Tokens | None = shown(AuthTokens, "Tokens of the new session.")
     viewer: SignedIn | None = shown(Viewer, "The signed-in person.")
+    device_token: str | None = plain(
+        "Of a login: makes this device known. Send it with the next login here. It outlives the session, until that is "
+        f"revoked from another device, the viewer logs out everywhere, or {KNOWN_DEVICE_KEPT.days} days pass without a "
+        "login. Keep it as safe as the tokens.",
+        default=None,
+    )
 
 
 @strawberry.type

@@ -9,17 +9,29 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, SESSIONS_SHOWN
+from domain.rate_limits import Throttle
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
 from schema.connection import UserConnection, connected
 from schema.context import Info
 from schema.enums import AccountStanding, Role
-from schema.fields import computed, loaded
+from schema.fields import computed, loaded, plain
 from schema.follow_request import FollowRequestConnection
 from schema.node import Node, presents
 from schema.session import AccessToken, Session
 from schema.upload import UploadQuota
 from schema.user import User
+
+
+@strawberry.type(
+    description="The general points that every operation costs. `extensions.cost.throttle` of each answer has the same."
+)
+class RateLimit:
+    """Presents `Throttle`."""
+
+    maximum: int = plain("How many there can be.")
+    available: int = plain("How many there are now, as far as the answering process knows.")
+    restore_rate_per_second: float = plain("How many come back in a second.")
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -70,6 +82,14 @@ class Viewer(Node):
                 if count >= BADGE_MAX:
                     break
         return min(count, BADGE_MAX)
+
+    @computed(
+        RateLimit | None,
+        "Their points, or those of this session if these are fewer; null where the operator has turned limits off.",
+    )
+    def rate_limit(root: strawberry.Parent[SignedIn], info: Info) -> Throttle | None:
+        session = info.context.session
+        return info.context.sources.rate_limits.points.throttle(root.id, None if session is None else session.id)
 
     @computed(list[Session], "Where they are logged in, latest first.", max_items=SESSIONS_SHOWN)
     async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:

@@ -90,7 +90,12 @@ def settings_for_tests() -> Settings:
     compile_at = int(os.environ.get("PHOTOGRAM_COMPILE_AT", "1"))
     since = datetime(2026, 1, 1, tzinfo=UTC)
     return Settings(
-        environment="test", signed_url_ttl=8, drain_notice=0, compile_at=compile_at, sharded_ids_since=since
+        environment="test",
+        signed_url_ttl=8,
+        drain_notice=0,
+        compile_at=compile_at,
+        sharded_ids_since=since,
+        rate_limit_factor=10_000,
     )
 
 

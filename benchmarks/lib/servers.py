@@ -28,6 +28,7 @@ from schema.context import Context
 
 Result = TypeVar("Result")
 MONGO_CACHE = "2G"  # the 256 MB of `photogram run` are a laptop's
+UNLIMITED = 20_000  # times the limits of clients: a few do here what millions do elsewhere
 NO_S3 = "http://127.0.0.1:9"  # what is measured here never asks for image files
 
 
@@ -35,7 +36,9 @@ NO_S3 = "http://127.0.0.1:9"  # what is measured here never asks for image files
 def servers() -> Iterator[Settings]:
     """MongoDB and Valkey of the benchmark's own, in a temporary folder."""
     configure_logging("console", "ERROR")
-    settings = Settings(environment="test", s3_endpoint_url=NO_S3, log_level="ERROR", log_format="console")
+    settings = Settings(
+        environment="test", s3_endpoint_url=NO_S3, log_level="ERROR", log_format="console", rate_limit_factor=UNLIMITED
+    )
     with (
         tempfile.TemporaryDirectory(prefix="photogram-bench-", ignore_cleanup_errors=True) as folder,
         local_servers(Path(folder), settings) as running,

@@ -3,6 +3,7 @@
 import msgspec
 from bson import ObjectId
 
+from datasources.accounts.known_devices import DEVICES
 from datasources.accounts.mail_tokens import MailToken, MailTokenStore
 from datasources.accounts.sessions import SessionStore
 from datasources.mail.outbox import MailOutbox
@@ -49,6 +50,8 @@ class PasswordChanges:
     ) -> bool:
         """Sets a new password, ends all sessions but the kept one, and tells the account by mail; in one transaction.
 
+        No device is known any more.
+
         With `old_hash` only if that is still the password. It uses up the `token` and ends all others that would set a
         password. False, with no change, if the account is deleted or has another password. Raises Refusal
         (TOKEN_EXPIRED) if the token was used meanwhile.
@@ -58,7 +61,8 @@ class PasswordChanges:
             query["password_hash"] = old_hash
 
         async def apply(session: Session) -> bool:
-            changed = await self._users.update_one(query, {"$set": {"password_hash": new_hash}}, session=session)
+            changes = {"$set": {"password_hash": new_hash}, "$unset": {DEVICES: ""}}
+            changed = await self._users.update_one(query, changes, session=session)
             if not changed.matched_count:
                 return False
             if token is not None:

@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
+from datasources.accounts.known_devices import DEVICES
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
@@ -29,7 +30,7 @@ from domain.usernames import typed_handle
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
 _PUBLIC = dict.fromkeys(
-    ("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest", "went_public_at"), 0
+    ("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest", "went_public_at", DEVICES), 0
 )
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")

@@ -70,11 +70,15 @@ class UserRecord(Stored, frozen=True, kw_only=True):
 
 
 class Device(Record, frozen=True, kw_only=True):
-    """What is known of the device that opens a session: what it calls itself, what it runs on, where it is."""
+    """What is known of the device that opens a session: what it calls itself, what it runs on, where it is.
+
+    `known_as` is the hash of the token by which it is known at the next login (`KnownDevices`).
+    """
 
     client_name: str | None = None
     platform: str | None = None
     network: str | None = None
+    known_as: str | None = None
 
 
 class SessionRecord(Stored, frozen=True, kw_only=True):
@@ -88,6 +92,7 @@ class SessionRecord(Stored, frozen=True, kw_only=True):
     client_name: str | None = None
     platform: str | None = None
     network: str | None = None
+    known_as: str | None = None
     created_at: datetime
     last_used_at: datetime
     access_expires_at: datetime

@@ -1,6 +1,7 @@
 """The answer to an operation, or to one event of a subscription."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from resolvers.transport.errors import error_codes
@@ -14,6 +15,7 @@ class Answer:
     payload: dict[str, Any]
     status: int = 200
     identity: Identity | None = None  # the client's from now on, if the operation was run
+    headers: Mapping[str, str] = field(default_factory=dict)  # over HTTP
 
     @property
     def executed(self) -> bool:

@@ -12,6 +12,7 @@ from graphql import DocumentNode, GraphQLError, StringValueNode, Visitor, visit
 from datasources.outages import server_of
 from domain.errors import Refusal, RequestError, RequestErrorCode
 from domain.limits import ERROR_MESSAGE_MAX
+from domain.rate_limits import RateLimited, Throttle
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -24,6 +25,7 @@ AWAY = "A part of the service is away. Try again in a moment."
 HTTP_STATUS = {
     RequestErrorCode.UNAUTHENTICATED: 401,
     RequestErrorCode.INSUFFICIENT_SCOPE: 403,
+    RequestErrorCode.RATE_LIMITED: 429,
     RequestErrorCode.TIMEOUT: 504,
     RequestErrorCode.BUSY: 503,  # not 429: the service is overloaded, and another process may have room
     RequestErrorCode.UNAVAILABLE: 503,
@@ -62,12 +64,23 @@ def bad_request(message: str, *, status: int = 400, headers: Mapping[str, str] |
 
 def to_rejection(error: RequestError) -> Rejected:
     """The rejection of a GraphQL request that cannot be served as it stands."""
-    headers = {}
+    headers = throttle_headers(error.throttle) if isinstance(error, RateLimited) else {}
     if error.retry_after_ms is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after_ms / 1000))
     if error.code is RequestErrorCode.UNAUTHENTICATED:
         headers["www-authenticate"] = "Bearer"  # RFC 6750
     return Rejected([_shown(error)], status=HTTP_STATUS.get(error.code, 400), headers=headers)
+
+
+def throttle_headers(throttle: Throttle | None) -> dict[str, str]:
+    """The headers that tell a client its general points, as most HTTP APIs do; none without limits."""
+    if throttle is None:
+        return {}
+    return {
+        "ratelimit-limit": str(throttle.maximum),
+        "ratelimit-remaining": str(throttle.available),
+        "ratelimit-reset": str(throttle.seconds_to_full),
+    }
 
 
 def bad_token_rejection() -> Rejected:

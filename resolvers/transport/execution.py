@@ -12,6 +12,7 @@ from graphql.execution import Executor
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.admission import Admission, Client, Clients, Place
 from resolvers.transport.answer import Answer
+from resolvers.transport.answer_size import count_fields
 from resolvers.transport.audiences import Audiences, SendNow
 from resolvers.transport.bad_tokens import is_answered
 from resolvers.transport.document_limits import OperationLimits
@@ -22,6 +23,7 @@ from resolvers.transport.errors import (
     ErrorPresenter,
     Rejected,
     bad_token_rejection,
+    throttle_headers,
     to_rejection,
 )
 from resolvers.transport.executable_schema import ExecutableSchema
@@ -124,17 +126,25 @@ class OperationExecutor:
         context = self.hooks.make_context(identity, request_id, address)
         try:
             operation.check(signed_in=identity is not None, scopes=self.hooks.scopes(identity))
+            charge = await self.hooks.charge(identity, address, operation.cost)
             result = self._schema.execute(operation, context)
             if not isinstance(result, ExecutionResult):  # what needs no waiting needs no time limit
                 async with asyncio.timeout(self.operation_timeout + more_seconds):
                     result = await result
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             rejection = self._rejection(error, operation, request_id)
-            return Answer({"errors": rejection.errors}, rejection.status)
+            return Answer({"errors": rejection.errors}, rejection.status, headers=rejection.headers)
         answer = self._answer(result, operation, request_id)
+        actual = min(count_fields(result.data), operation.cost)
+        charge.give_back(operation.cost - actual)
+        throttle = charge.throttle()
         if answer.executed:
-            answer.payload["extensions"] = {"cost": {"requested": operation.cost, "limit": self.limits.cost}}
-        return Answer(answer.payload, answer.status, self.hooks.identity_of(context))
+            cost: dict[str, Any] = {"requested": operation.cost, "actual": actual, "limit": self.limits.cost}
+            if throttle is not None:
+                maximum, available, restore_rate = throttle
+                cost["throttle"] = {"maximum": maximum, "available": available, "restoreRate": restore_rate}
+            answer.payload["extensions"] = {"cost": cost}
+        return Answer(answer.payload, answer.status, self.hooks.identity_of(context), throttle_headers(throttle))
 
     async def subscribe(
         self,
@@ -155,6 +165,7 @@ class OperationExecutor:
         reader = self._audiences.start(client, operation, send_now)
         try:
             operation.check(signed_in=identity is not None, scopes=self.hooks.scopes(identity))
+            await self.hooks.charge(identity, address, operation.cost)
             context = self.hooks.make_context(identity, request_id, address)
             async with asyncio.timeout(self.operation_timeout):
                 started = await self._schema.subscribe(operation, context)

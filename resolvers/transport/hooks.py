@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from datasources.rate_limits.points import FREE, Charge
 from domain.access_scopes import AccessScope
 from resolvers.transport.admission import Client
 
@@ -18,6 +19,10 @@ class Watch(Protocol):
 
     def stop(self) -> None:
         """Stops watching. Safe to repeat."""
+
+
+async def free_of_charge(_identity: Identity | None, _address: str, _cost: int) -> Charge:
+    return FREE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,8 @@ class Hooks:
     - `account` returns the owner of an identity.
     - `name_in_logs` returns what log lines say about an identity's owner, None for nothing.
     - `scopes` returns what an identity's token may be used for; None for everything.
+    - `charge` takes the general points of an operation of an identity, from the client's network, with its cost. Raises
+      RateLimited.
     - `bad_token_identity` returns the identity with which an operation is run that answers this bad token.
     """
 
@@ -48,4 +55,5 @@ class Hooks:
     account: Callable[[Identity], Client]
     name_in_logs: Callable[[Identity | None], str | None] = lambda _identity: None
     scopes: Callable[[Identity | None], Collection[AccessScope] | None] = lambda _identity: None
+    charge: Callable[[Identity | None, str, int], Awaitable[Charge]] = free_of_charge
     bad_token_identity: Callable[[str], Identity | None] = lambda _token: None

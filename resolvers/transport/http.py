@@ -90,7 +90,7 @@ class GraphQLHTTP:
             return _rejected(scope, to_rejection(error), media_type or JSON)
         if "errors" in answer.payload:
             add_to_log_line(scope, codes=answer.codes)
-        return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type)
+        return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type, answer.headers)
 
     async def _serve(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Answer:
         if scope["method"] == "POST" and _media_type(headers)[0] == MULTIPART:

@@ -53,7 +53,7 @@ def answer_middleware(origins: Sequence[str] = (), *, compress: bool = True) -> 
         allow_origin_regex=origin_pattern(origins).pattern,
         allow_methods=["GET", "POST"],
         allow_headers=["authorization", "content-type", HEADER, *PREFLIGHT_HEADERS],
-        expose_headers=[HEADER, "retry-after"],
+        expose_headers=[HEADER, "retry-after", *(f"ratelimit-{each}" for each in ("limit", "remaining", "reset"))],
         max_age=86_400,
     )
     return [*([cors] if origins else []), *([compression()] if compress else [])]

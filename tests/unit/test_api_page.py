@@ -29,6 +29,7 @@ from domain.limits import (
     SOCKET_SEND_SECONDS_MAX,
     WITHDRAWN_NOTIFICATION_KEPT,
 )
+from domain.rate_limits import NEW, OPERATION_POINTS, ROLE_FACTORS, RateLimits
 from domain.text import mentions
 from resolvers.api import schema
 from resolvers.transport import (
@@ -155,6 +156,36 @@ def first_column(heading: str) -> list[str]:
 @pytest.mark.parametrize("heading", NUMBERS)
 def test_a_table_has_the_numbers_of_the_source(heading: str) -> None:
     assert dict(table(heading)) == {name: f"{number:,.0f}" for name, number in NUMBERS[heading].items()}
+
+
+RATE_LIMITS = {
+    "wrong passwords for one login": "login.name",
+    "wrong passwords from one address": "login.address",
+    "wrong passwords from a known device": "login.device",
+    "proofs of who one is, of an account": "proof.account",
+    "registrations from one address": "register.address",
+    "comments of an account": "comment.account",
+    "follows and unfollows of an account": "follow.account",
+    "posts of an account": "post.account",
+}
+POINTS = {
+    "an account": "points",
+    "one session or token of it": "points.token",
+    "an address, without a session": "points.stranger",
+}
+
+
+def test_the_page_has_the_rate_limits_of_the_source() -> None:
+    limits_of = RateLimits({}, {})
+    written = [(row, limits_of.of(name)) for row, name in RATE_LIMITS.items()]
+    assert table("of | at once | restored over") == [
+        [row, f"{limit.maximum:,}", f"{limit.seconds:,.0f} seconds"] for row, limit in written
+    ]
+    points = [(row, limits_of.of(name)) for row, name in POINTS.items()]
+    assert table("points of") == [[row, f"{limit.maximum:,}", f"{limit.rate:,.0f}"] for row, limit in points]
+    assert f"costs **points**: {OPERATION_POINTS}, and one for each field" in PROSE
+    assert ROLE_FACTORS[NEW] == 0.25, "a quarter"
+    assert SETTINGS.new_account_hours == 24, "the first day"
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)

@@ -19,7 +19,7 @@ async def test_query_is_answered_with_data_and_its_cost(client: httpx2.AsyncClie
     assert response.headers["cache-control"] == "no-store"
     assert response.json() == {
         "data": {"hello": "hello ana"},
-        "extensions": {"cost": {"requested": 1, "limit": 50_000}},
+        "extensions": {"cost": {"requested": 1, "actual": 1, "limit": 50_000}},
     }
 
 

@@ -1,0 +1,65 @@
+"""Devices on which somebody has logged in before: their owner can still log in there while others guess the password.
+
+They stand in the account's own document, so they leave with it. Only hashes of their tokens are stored.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from bson import ObjectId
+
+from datasources.accounts.claims import Claimed, ClaimStore
+from datasources.mongo.client import Database
+from domain.limits import KNOWN_DEVICE_KEPT, KNOWN_DEVICES_MAX
+
+DEVICES = "known_devices"  # the field of `users`
+
+
+class KnownDevice(NamedTuple):
+    """A device by its token; the hash names it where it is stored."""
+
+    token: str
+
+    @classmethod
+    def new(cls) -> Self:
+        return cls(secrets.token_urlsafe(32))
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.token.encode(errors="replace")).hexdigest()
+
+
+class KnownDevices:
+    """The latest devices of each account, up to `KNOWN_DEVICES_MAX`."""
+
+    def __init__(self, database: Database) -> None:
+        self._users = database["users"]
+        self._claims = ClaimStore(database)
+
+    async def find(self, login: str, token: str, now: datetime) -> KnownDevice | None:
+        """The device of this token, if it is one of the account with this handle or address, in any case."""
+        claimed = Claimed.EMAIL if "@" in login else Claimed.USERNAME
+        holders = await self._claims.find(claimed, [login.lower()])
+        user = await self._users.find_one({"_id": holders.get(login.lower())}, projection={DEVICES: 1})
+        device, since = KnownDevice(token), now - KNOWN_DEVICE_KEPT
+        known = [each["hash"] for each in (user or {}).get(DEVICES, ()) if each["used_at"] > since]
+        return device if any(hmac.compare_digest(each, device.hash) for each in known) else None
+
+    async def note_login(self, user_id: ObjectId, device: KnownDevice, now: datetime) -> None:
+        """Makes a device known, or one that is known already for longer. Safe to repeat."""
+        query = {"_id": user_id, f"{DEVICES}.hash": device.hash}
+        noted = await self._users.update_one(query, {"$set": {f"{DEVICES}.$.used_at": now}})
+        if noted.matched_count == 0:
+            pushed = {"$each": [{"hash": device.hash, "used_at": now}], "$slice": -KNOWN_DEVICES_MAX}
+            await self._users.update_one({"_id": user_id}, {"$push": {DEVICES: pushed}})
+
+    async def remove(self, user_id: ObjectId, known_as: str) -> None:
+        """Makes the device of this hash unknown. Safe to repeat."""
+        await self._users.update_one({"_id": user_id}, {"$pull": {DEVICES: {"hash": known_as}}})
+
+    async def remove_others(self, user_id: ObjectId, kept: str | None) -> None:
+        """Makes all devices of an account unknown but the one of this hash. Safe to repeat."""
+        await self._users.update_one({"_id": user_id}, {"$pull": {DEVICES: {"hash": {"$ne": kept}}}})

@@ -1,0 +1,22 @@
+"""What limits the clients of one process: general points and actions, over the same buckets."""
+
+from datetime import timedelta
+
+from config import Settings
+from datasources.rate_limits.actions import ActionLimits
+from datasources.rate_limits.buckets import Buckets
+from datasources.rate_limits.points import Points, RoleOf
+from datasources.rate_limits.redis_buckets import RedisBuckets
+from datasources.redis.servers import RedisServers
+from domain.rate_limits import RateLimits
+
+
+class RateLimiters:
+    """`points` are for every operation, `actions` for single ones."""
+
+    def __init__(self, settings: Settings, servers: RedisServers, role_of: RoleOf) -> None:
+        limits = RateLimits(settings.rate_limits, settings.rate_limit_roles, settings.rate_limit_factor)
+        buckets = Buckets(RedisBuckets(servers, settings.key_prefix))
+        self.points = Points(buckets, limits, role_of)
+        new_for = timedelta(hours=settings.new_account_hours)
+        self.actions = ActionLimits(buckets, limits, role_of, new_for=new_for)

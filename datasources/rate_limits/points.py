@@ -1,0 +1,175 @@
+"""The general points, which every operation costs: of its account and its session's token, and of its address.
+
+A process takes points in blocks and counts them down by itself, so most operations ask nobody. What an operation did
+not use goes back to the block; a block that is not used for some seconds goes back to its bucket.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from bson import ObjectId
+
+from datasources.rate_limits.buckets import Buckets
+from datasources.rate_limits.local_buckets import Want
+from datasources.telemetry.metrics import Tally
+from domain.rate_limits import (
+    MEMBER,
+    OPERATION_POINTS,
+    POINTS,
+    POINTS_OF_ADDRESS,
+    POINTS_OF_STRANGER,
+    POINTS_OF_TOKEN,
+    Limit,
+    RateLimited,
+    RateLimits,
+    Throttle,
+)
+
+log = structlog.get_logger(__name__)
+
+BLOCKS = 40  # a block is this part of a limit, and at most a quarter of what is left
+IDLE_SECONDS = 5.0
+CLIENTS_MAX = 10_000  # whose blocks are kept; an older one goes back to its bucket
+
+REFUSED = Tally("photogram_rate_limited", "What was refused because a limit was used up, by the limit.", "limit")
+
+RoleOf = Callable[[ObjectId], Awaitable[str]]
+
+
+class _Block:
+    """Points of one bucket that this process has taken, and how full the bucket was then."""
+
+    __slots__ = ("backlog", "held", "key", "limit", "name", "read_at", "used_at")
+
+    def __init__(self, name: str, subject: object, limit: Limit) -> None:
+        self.name = name
+        self.key = f"{name}:{subject}"
+        self.limit = limit
+        self.held = 0
+        self.backlog = 0.0
+        self.read_at = self.used_at = time.monotonic()
+
+    def left(self) -> int:
+        """What is in the bucket, if nobody else has taken from it since."""
+        return self.limit.available(self.backlog - (time.monotonic() - self.read_at))
+
+    def throttle(self) -> Throttle:
+        maximum = self.limit.maximum
+        return Throttle(maximum, min(maximum, max(0, self.held) + self.left()), self.limit.rate)
+
+
+class Charge:
+    """The points that one operation has taken."""
+
+    __slots__ = ("_blocks", "_own")
+
+    def __init__(self, blocks: Sequence[_Block], own: int) -> None:
+        self._blocks = blocks
+        self._own = own  # how many of them, from the first, are the client's alone
+
+    def give_back(self, points: int) -> None:
+        """Gives back what the operation turned out not to need."""
+        for block in self._blocks:
+            block.held += points
+
+    def throttle(self) -> Throttle | None:
+        """The client's points now: those of its account or of its token, whichever are fewer. None without limits."""
+        return min((block.throttle() for block in self._blocks[: self._own]), key=_available, default=None)
+
+
+FREE = Charge((), 0)
+
+
+class Points:
+    """Takes the points of operations; one for a process."""
+
+    def __init__(self, buckets: Buckets, limits: RateLimits, role_of: RoleOf) -> None:
+        self._buckets = buckets
+        self._limits = limits
+        self._role_of = role_of
+        self._blocks: OrderedDict[tuple[str, object], _Block] = OrderedDict()  # the one used last is last
+        self._surplus: list[_Block] = []
+
+    async def take(self, account_id: ObjectId | None, token_id: ObjectId | None, address: str, cost: int) -> Charge:
+        """Takes the points of an operation of this cost. Raises RateLimited."""
+        if not self._limits.is_on:
+            return FREE
+        points = OPERATION_POINTS + cost
+        if account_id is None:
+            blocks, own = [self._block(POINTS_OF_STRANGER, address)], 1
+        else:
+            own = 2
+            blocks = [
+                self._block(POINTS, account_id),
+                self._block(POINTS_OF_TOKEN, token_id),
+                self._block(POINTS_OF_ADDRESS, address),
+            ]
+        if any([block.held < points for block in blocks]):  # noqa: C419  a list is faster here
+            await self._fill(account_id, blocks, points)
+            short = [block for block in blocks if block.held < points]
+            if short:
+                raise self._refusal(short, Charge(blocks, own), points)
+        now = time.monotonic()
+        for block in blocks:
+            block.held -= points
+            block.used_at = now
+        return Charge(blocks, own)
+
+    def throttle(self, account_id: ObjectId, token_id: ObjectId | None) -> Throttle | None:
+        """The points of an account, or of a token of it if these are fewer. None without limits."""
+        if not self._limits.is_on:
+            return None
+        return Charge([self._block(POINTS, account_id), self._block(POINTS_OF_TOKEN, token_id)], 2).throttle()
+
+    async def keep_returning(self) -> None:
+        """Gives back the blocks of clients that have left, until cancelled."""
+        while True:
+            await asyncio.sleep(IDLE_SECONDS)
+            await self.return_idle(time.monotonic() - IDLE_SECONDS)
+
+    async def return_idle(self, since: float) -> None:
+        """Gives back the blocks that were not used since then."""
+        back, self._surplus = self._surplus, []
+        while self._blocks and next(iter(self._blocks.values())).used_at < since:
+            back.append(self._blocks.popitem(last=False)[1])
+        held = [(block, block.held) for block in back if block.held > 0]
+        for block, _ in held:
+            block.held = 0
+        await self._buckets.give_back([Want(block.key, block.limit, -count, -count) for block, count in held])
+
+    def _block(self, name: str, subject: object) -> _Block:
+        block = self._blocks.get((name, subject))
+        if block is None:
+            block = self._blocks[name, subject] = _Block(name, subject, self._limits.of(name))
+            if len(self._blocks) > CLIENTS_MAX:
+                self._surplus.append(self._blocks.popitem(last=False)[1])
+        self._blocks.move_to_end((name, subject))
+        return block
+
+    async def _fill(self, account_id: ObjectId | None, blocks: Sequence[_Block], points: int) -> None:
+        """Takes what is missing in each of these blocks and more of it; nothing if a bucket has too little."""
+        role = MEMBER if account_id is None else await self._role_of(account_id)
+        wants, filled = [], [block for block in blocks if block.held < points]
+        for block in filled:
+            block.limit = self._limits.of(block.name, role)
+            least = points - block.held
+            more = min(block.limit.maximum // BLOCKS, block.left() // 4)
+            wants.append(Want(block.key, block.limit, least, least + more))
+        now = time.monotonic()
+        for block, taken in zip(filled, await self._buckets.take(wants), strict=True):
+            block.held += taken.number
+            block.backlog, block.read_at = taken.backlog, now
+
+    def _refusal(self, short: Sequence[_Block], charge: Charge, points: int) -> RateLimited:
+        for block in short:
+            REFUSED.add(block.name)
+        now = time.monotonic()
+        seconds = max(block.limit.wait(block.backlog - (now - block.read_at), points - block.held) for block in short)
+        return RateLimited(seconds, charge.throttle())
+
+
+def _available(throttle: Throttle) -> int:
+    return throttle.available
