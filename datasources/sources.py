@@ -15,14 +15,19 @@ from pymongo.monitoring import CommandListener
 from config import Settings
 from datasources.accounts.access_tokens import AccessTokenStore
 from datasources.accounts.cached_users import UserCache, user_cache
+from datasources.accounts.challenges import Challenges
 from datasources.accounts.claims import copy_claims
+from datasources.accounts.factors import FactorStore
 from datasources.accounts.fresh_proofs import FreshProofs
 from datasources.accounts.known_devices import KnownDevices
 from datasources.accounts.mail_recipients import RecipientStore
 from datasources.accounts.mail_tokens import MailTokenStore
+from datasources.accounts.one_time_codes import OneTimeCodeStore
+from datasources.accounts.passkey_answers import PasskeyCeremonies
 from datasources.accounts.password_changes import PasswordChanges
 from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.roles import RoleReader
+from datasources.accounts.sealed_secrets import sealing_of
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
@@ -214,6 +219,11 @@ class Sources:
         )
         self.access_tokens = AccessTokenStore(database, self.sessions)
         self.fresh_proofs = FreshProofs(database)
+        sealing = sealing_of(settings)
+        self.challenges = Challenges(database, sealing)
+        self.factors = FactorStore(database)
+        self.one_time_codes = OneTimeCodeStore(database, sealing)
+        self.passkeys = PasskeyCeremonies(settings)
         self.session_watch = SessionWatch(self.sessions, news)
         self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
         self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)

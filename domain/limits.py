@@ -88,6 +88,16 @@ ACCESS_TOKENS_MAX = 20  # of an account: one for each program that acts for it
 ACCESS_TOKEN_DAYS_DEFAULT, ACCESS_TOKEN_DAYS_MAX = 90, 366
 KNOWN_DEVICES_MAX = 20  # of an account; a person has a handful
 KNOWN_DEVICE_KEPT = timedelta(days=180)  # since the last login on it
+RECOVERY_CODES = 10
+CODE_TRIES = 10  # wrong one-time codes of an account ...
+CODE_TRIES_WINDOW = timedelta(hours=1)  # ... in this time: of a million codes three are valid at any moment
+SECOND_FACTOR_SETUP = timedelta(minutes=10)  # to scan a code with an app, and type the first one
+LOGIN_CHALLENGE = timedelta(minutes=10)  # between the password and the second factor
+PASSKEYS_MAX = 10
+PASSKEY_NAME_MAX = 60
+PASSKEY_CHALLENGE = timedelta(minutes=5)
+PASSKEY_ANSWER_MAX = 8_000  # characters of an authenticator's answer; those without attestation have some 1,000
+ONE_TIME_CODE_MAX = 40  # recovery codes are the longer ones, as people may type them
 IDEMPOTENCY_HOURS = 24
 IDEMPOTENCY_KEY_MAX = 200
 REGISTRATION_KEY_MIN = 16  # nobody may guess it: who has the key gets the new account's first session

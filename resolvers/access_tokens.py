@@ -10,8 +10,9 @@ from domain.text import checked_line
 from resolvers.fresh_proof import require_fresh_proof
 from resolvers.root_fields import mutation
 from schema.context import Info
-from schema.payloads import CreateAccessTokenPayload, ViewerPayload
+from schema.payloads import ViewerPayload
 from schema.sign_in_inputs import CreateAccessTokenInput, RevokeAccessTokenInput
+from schema.sign_in_payloads import CreateAccessTokenPayload
 from schema.viewer import signed_in
 
 
@@ -23,9 +24,7 @@ from schema.viewer import signed_in
     scope=None,
 )
 async def create_access_token(info: Info, given: CreateAccessTokenInput) -> CreateAccessTokenPayload:
-    name = checked_line(given.name, "name", max_length=CLIENT_NAME_MAX)
-    if not name:
-        raise Refusal(UserErrorCode.INVALID_INPUT, "The token needs a name.", field=["name"])
+    name = checked_line(given.name, "name", max_length=CLIENT_NAME_MAX, min_length=1)
     days = ACCESS_TOKEN_DAYS_DEFAULT if given.days is None else given.days
     if not 1 <= days <= ACCESS_TOKEN_DAYS_MAX:
         message = f"A token is good for 1 to {ACCESS_TOKEN_DAYS_MAX} days."

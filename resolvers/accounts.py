@@ -18,7 +18,8 @@ from domain.rate_limits import Action
 from domain.text import checked_display_name
 from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.rate_limits import count_use
-from resolvers.root_fields import mutation
+from resolvers.root_fields import always, mutation
+from resolvers.second_factor import second_step
 from resolvers.sign_in import device_of, is_back, sign_in, signed_in_payload, wrong_credentials
 from resolvers.transport.client_address import shown_range
 from resolvers.usernames import new_username
@@ -33,17 +34,14 @@ from schema.inputs import (
     RevokeSessionInput,
 )
 from schema.payloads import DeleteAccountPayload, Payload, SessionPayload, ViewerPayload
+from schema.sign_in_payloads import LoginPayload
 from schema.viewer import signed_in
-
-
-async def _always(_context: Context) -> bool:
-    return True
 
 
 @mutation(
     "Makes an account and logs in. Sent again with the same `idempotencyKey` it answers the same account, and the same "
     "tokens as long as they are valid.",
-    answers_bad_token=_always,
+    answers_bad_token=always,
     while_suspended=True,
     limited_as=Action.REGISTER,
 )
@@ -98,18 +96,20 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
 
 @mutation(
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference. Brings back an "
-    "account that its owner has deactivated. Wrong passwords are limited, for the login and for the address that they "
-    "come from; who has a `deviceToken` is not held up by others' attempts.",
-    answers_bad_token=_always,
+    "account that its owner has deactivated. An account with a second factor answers SECOND_FACTOR_REQUIRED and "
+    "`secondFactor`, with which completeLogin goes on. Wrong passwords are limited, for the login and for the address "
+    "that they come from; who has a `deviceToken` is not held up by others' attempts.",
+    answers_bad_token=always,
     while_suspended=True,
 )
-async def login(info: Info, given: LoginInput) -> SessionPayload:
+async def login(info: Info, given: LoginInput) -> LoginPayload:
     device_of(info, given)  # refuses a bad name of the client before anything is asked
     name, token, devices = typed_login(given.login), given.device_token, info.context.sources.known_devices
     known = None if token is None else await devices.find(name, token, clock.now())
     use = await count_use(info, Action.LOGIN, name=name.lower(), device=None if known is None else known.hash)
     account = await _checked_password(info, name, given.password, use)
-    return await sign_in(info, account.user_id, given, known=known, checked_hash=account.password_hash)
+    step = await second_step(info, account)
+    return step or await sign_in(info, account.user_id, given, known=known, checked_hash=account.password_hash)
 
 
 async def _checked_password(info: Info, name: str, password: str, use: Use) -> Credentials:
@@ -134,7 +134,7 @@ async def _checked_password(info: Info, name: str, password: str, use: Use) -> C
     "token that was replaced earlier ends the session, for then somebody else may have it. The replaced access token "
     "works for "
     f"{ACCESS_OVERLAP_SECONDS} seconds more at most, so that requests on their way do not fail.",
-    answers_bad_token=_always,
+    answers_bad_token=always,
     while_suspended=True,
 )
 async def refresh_session(info: Info, given: RefreshSessionInput) -> SessionPayload:

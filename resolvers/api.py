@@ -16,9 +16,11 @@ from resolvers import (
     likes,
     nodes,
     notifications,
+    passkeys,
     passwords,
     posts,
     profile,
+    second_factor,
     uploads,
     uploads_live,
     usernames,
@@ -27,6 +29,7 @@ from schema.comment import Comment
 from schema.image import Image
 from schema.notification import CommentNotification, FollowNotification, PostNotification
 from schema.scalars import SCALARS
+from schema.second_factor import Passkey
 from schema.session import AccessToken
 from schema.upload import MediaUpload
 
@@ -55,6 +58,16 @@ Mutation = create_type(
         accounts.revoke_session,
         accounts.revoke_other_sessions,
         fresh_proof.confirm_identity,
+        second_factor.begin_second_factor,
+        second_factor.confirm_second_factor,
+        second_factor.renew_recovery_codes,
+        second_factor.disable_second_factor,
+        second_factor.complete_login,
+        passkeys.begin_passkey,
+        passkeys.confirm_passkey,
+        passkeys.remove_passkey,
+        passkeys.begin_passkey_login,
+        passkeys.login_with_passkey,
         access_tokens.create_access_token,
         access_tokens.revoke_access_token,
         deactivation.deactivate_account,
@@ -102,6 +115,15 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[AccessToken, Comment, Image, MediaUpload, PostNotification, CommentNotification, FollowNotification],
+    types=[
+        AccessToken,
+        Passkey,
+        Comment,
+        Image,
+        MediaUpload,
+        PostNotification,
+        CommentNotification,
+        FollowNotification,
+    ],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None),
 )

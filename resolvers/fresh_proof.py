@@ -5,11 +5,11 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import PROOF_FRESH
 from domain.rate_limits import Action
 from domain.records.users import SessionRecord
-from resolvers.fair_password_checks import is_password_right
+from resolvers.proofs import prove_by_code, prove_by_passkey, prove_by_password
 from resolvers.root_fields import mutation
 from schema.context import Info
-from schema.payloads import ConfirmIdentityPayload
 from schema.sign_in_inputs import ConfirmIdentityInput
+from schema.sign_in_payloads import ConfirmIdentityPayload
 
 _MINUTES = PROOF_FRESH.seconds // 60
 
@@ -36,10 +36,17 @@ async def require_fresh_proof(info: Info) -> SessionRecord:
     limited_as=Action.PROOF,
 )
 async def confirm_identity(info: Info, given: ConfirmIdentityInput) -> ConfirmIdentityPayload:
-    session, sources = info.context.require_session(), info.context.sources
-    password_hash = await sources.users.password_hash(session.user_id)
-    if not await is_password_right(info, password_hash, given.password, session.user_id):
-        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The password is wrong.", field=["password"])
+    session = info.context.require_session()
+    match (given.password, given.one_time_code, given.passkey):
+        case (str(password), None, None):
+            await prove_by_password(info, session.user_id, password)
+        case (None, str(code), None):
+            await prove_by_code(info, session.user_id, code)
+        case (None, None, str(answer)):
+            await prove_by_passkey(info, answer, user_id=session.user_id, is_person_verified=False)
+        case _:
+            message = "Send one of password, oneTimeCode and passkey."
+            raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["password"])
     now = clock.now()
-    await sources.fresh_proofs.confirm(session.id, now)
+    await info.context.sources.fresh_proofs.confirm(session.id, now)
     return ConfirmIdentityPayload(confirmed_until=now + PROOF_FRESH)

@@ -11,6 +11,7 @@ from datasources.mongo import clock
 from domain.errors import BadInput
 from domain.ids import from_global_id
 from domain.limits import NODES_MAX
+from domain.records.factors import PasskeyRecord
 from domain.records.images import ImageRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.uploads import UploadRecord
@@ -117,6 +118,13 @@ async def _access_token(context: Context, token_id: ObjectId) -> AccessTokenReco
     return token if token is not None and token.user_id == context.viewer_id else None
 
 
+async def _passkey(context: Context, passkey_id: ObjectId) -> PasskeyRecord | None:
+    if context.viewer_id is None:
+        return None
+    factors = await context.sources.factors.of_user(context.viewer_id)
+    return next((passkey for passkey in factors.passkeys if passkey.id == passkey_id), None)
+
+
 async def _viewer(context: Context, user_id: ObjectId) -> SignedIn | None:
     return signed_in(context.session) if user_id == context.viewer_id else None
 
@@ -139,6 +147,7 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "Image": _image,
     "MediaUpload": _upload,
     "AccessToken": _access_token,
+    "Passkey": _passkey,
     "Session": _session,
     "Viewer": _viewer,
     **{name: _notification(name) for name in NOTIFICATION_TYPES},

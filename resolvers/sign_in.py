@@ -12,8 +12,8 @@ from domain.records.users import Device, SessionRecord, UserState
 from domain.text import checked_line
 from resolvers.transport.client_address import shown_range
 from schema.context import Info
-from schema.inputs import ClientInput
-from schema.payloads import SessionPayload
+from schema.inputs import ClientInput, DeviceInput
+from schema.sign_in_payloads import LoginPayload
 from schema.viewer import SignedIn
 
 
@@ -24,7 +24,7 @@ async def sign_in(
     *,
     known: KnownDevice | None = None,
     checked_hash: str | None = None,
-) -> SessionPayload:
+) -> LoginPayload:
     """Opens a session for an account, of which the caller knows that its owner asks. All ways of logging in end here.
 
     Brings back an account that its owner has deactivated. `known` is the device, if it was known before; it is from now
@@ -47,10 +47,17 @@ async def sign_in(
     return payload
 
 
-def signed_in_payload(info: Info, session: SessionRecord, tokens: Tokens) -> SessionPayload:
+async def known_device(info: Info, user_id: ObjectId, client: DeviceInput) -> KnownDevice | None:
+    """The device that a client says it is, if the account knows it."""
+    if client.device_token is None:
+        return None
+    return await info.context.sources.known_devices.find_of(user_id, client.device_token, clock.now())
+
+
+def signed_in_payload(info: Info, session: SessionRecord, tokens: Tokens) -> LoginPayload:
     """The answer to who has logged in. Makes the rest of the operation the new session's."""
     info.context.session, info.context.bad_token = session, None
-    return SessionPayload(tokens=tokens, viewer=SignedIn(session.user_id))
+    return LoginPayload(tokens=tokens, viewer=SignedIn(session.user_id))
 
 
 async def is_back(info: Info, user_id: ObjectId) -> bool:

@@ -9,6 +9,7 @@ from domain.errors import UserErrorCode
 from domain.image_formats import RenditionFormat, SourceFormat
 from domain.limits import MAX_IMAGE_MIB, RANKING_KEPT
 from domain.records.comments import CommentOrder
+from domain.records.factors import SecondFactorMethod
 from domain.records.feeds import FeedOrder
 from domain.records.follows import FollowState
 from domain.records.notifications import NotificationKind
@@ -26,6 +27,7 @@ __all__ = [
     "PostStatus",
     "RenditionFormat",
     "Role",
+    "SecondFactorMethod",
     "SourceFormat",
     "UploadStatus",
     "UserErrorCode",
@@ -142,6 +144,7 @@ _describe(
     EMAIL_TAKEN="Another account has this address.",
     WEAK_PASSWORD="The password is too short or too common.",  # noqa: S106
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
+    SECOND_FACTOR_REQUIRED="The password is right, and a second factor is needed: see LoginPayload.secondFactor.",
     IDENTITY_NOT_CONFIRMED="The viewer must first prove again who they are: see confirmIdentity.",
     TOKEN_EXPIRED="The token of a mail is not valid, not any more, or was used; ask for another mail.",  # noqa: S106
     QUOTA_EXCEEDED="Today's or this month's images are used up, too many uploads were announced within an hour, "
@@ -162,4 +165,11 @@ _describe(
     RATE_LIMITED="Too much in a short time; see retryAfterMs.",
     BUSY="The service is overloaded; see retryAfterMs.",
     ACCOUNT_SUSPENDED="Moderators have suspended or banned the account: it reads, and cannot act. See Viewer.standing.",
+)
+_describe(
+    SecondFactorMethod,
+    "A second factor that an account has.",
+    ONE_TIME_CODE="A code of an authenticator app.",
+    RECOVERY_CODE="One of the codes that were shown when codes were turned on.",
+    PASSKEY="A passkey or a security key.",
 )

@@ -80,15 +80,21 @@ class RegisterInput(ClientInput):
 
 
 @strawberry.input
-class LoginInput(ClientInput):
-    login: str = text_field("Handle or address.", max_length=limits.EMAIL_MAX)
-    password: str = text_field("Password.", max_length=limits.PASSWORD_MAX)
+class DeviceInput(ClientInput):
+    """What a way of logging in is told of the client and its device."""
+
     device_token: str | None = text_field(
         "The `deviceToken` that an earlier login of this account on this device has answered. With it the person can "
         "log in while somebody else guesses the password.",
         max_length=limits.TOKEN_MAX,
         default=None,
     )
+
+
+@strawberry.input
+class LoginInput(DeviceInput):
+    login: str = text_field("Handle or address.", max_length=limits.EMAIL_MAX)
+    password: str = text_field("Password.", max_length=limits.PASSWORD_MAX)
 
 
 @strawberry.input

@@ -4,7 +4,6 @@ A payload holds records, and says beside each as which type of the API it is sho
 members of their payloads; each has a type of its own, in which `user_errors` comes last.
 """
 
-from datetime import datetime
 from typing import Self, TypeVar
 
 import strawberry
@@ -16,12 +15,12 @@ from domain.limits import KNOWN_DEVICE_KEPT, USER_ERRORS_MAX
 from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
 from domain.records.uploads import UploadRecord
-from domain.records.users import AccessTokenRecord, UserRecord
+from domain.records.users import UserRecord
 from schema.comment import Comment
 from schema.connection import CommentEdge, EdgeData
 from schema.fields import plain, shown
 from schema.post import Post
-from schema.session import AccessToken, AuthTokens
+from schema.session import AuthTokens
 from schema.upload import MediaUpload, UploadRequest
 from schema.user import User
 from schema.user_error import UserError, to_user_error
@@ -67,17 +66,6 @@ class SessionPayload(Payload):
 @strawberry.type
 class ViewerPayload(Payload):
     viewer: SignedIn | None = shown(Viewer, "The viewer, as it is now.")
-
-
-@strawberry.type
-class ConfirmIdentityPayload(Payload):
-    confirmed_until: datetime | None = plain("When the proof is no longer fresh.", default=None)
-
-
-@strawberry.type
-class CreateAccessTokenPayload(Payload):
-    access_token: AccessTokenRecord | None = shown(AccessToken, "The new token.")
-    text: str | None = plain("Its text, to be sent as `Authorization: Bearer`. It is not shown again.", default=None)
 
 
 @strawberry.type

@@ -5,12 +5,24 @@ import strawberry
 from domain import limits
 from domain.access_scopes import AccessScope
 from schema.fields import plain
+from schema.inputs import DeviceInput
 from schema.text_fields import text_field
+
+_CODE = "A code of the app, or a recovery code; spaces and hyphens make no difference."
+_ANSWER = "JSON of the browser's or phone's answer, as `PublicKeyCredential.toJSON()` has it."
 
 
 @strawberry.input
 class ConfirmIdentityInput:
-    password: str = text_field("The viewer's password.", max_length=limits.PASSWORD_MAX)
+    """One of the three."""
+
+    password: str | None = text_field("The viewer's password.", max_length=limits.PASSWORD_MAX, default=None)
+    one_time_code: str | None = text_field(_CODE, max_length=limits.ONE_TIME_CODE_MAX, default=None)
+    passkey: str | None = text_field(
+        f"An answer to beginPasskeyLogin. {_ANSWER}",
+        max_length=limits.PASSKEY_ANSWER_MAX,
+        default=None,
+    )
 
 
 @strawberry.input
@@ -27,3 +39,63 @@ class CreateAccessTokenInput:
 @strawberry.input
 class RevokeAccessTokenInput:
     access_token_id: strawberry.ID = plain("The access token.")
+
+
+@strawberry.input
+class BeginSecondFactorInput:
+    password: str | None = text_field(
+        "The viewer's password, where there is no fresh proof.", max_length=limits.PASSWORD_MAX, default=None
+    )
+
+
+@strawberry.input
+class OneTimeCodeInput:
+    one_time_code: str = text_field(_CODE, max_length=limits.ONE_TIME_CODE_MAX)
+
+
+@strawberry.input
+class DisableSecondFactorInput(OneTimeCodeInput):
+    password: str | None = text_field(
+        "The viewer's password, where there is no fresh proof.", max_length=limits.PASSWORD_MAX, default=None
+    )
+
+
+@strawberry.input
+class CompleteLoginInput(DeviceInput):
+    challenge: str = text_field("The challenge of the login's `secondFactor`.", max_length=limits.TOKEN_MAX)
+    one_time_code: str | None = text_field(_CODE, max_length=limits.ONE_TIME_CODE_MAX, default=None)
+    passkey: str | None = text_field(
+        f"In place of a code, an answer to beginPasskeyLogin. {_ANSWER}",
+        max_length=limits.PASSKEY_ANSWER_MAX,
+        default=None,
+    )
+
+
+@strawberry.input
+class BeginPasskeyInput:
+    name: str = text_field("What the viewer calls the passkey, on one line.", max_length=limits.PASSKEY_NAME_MAX)
+
+
+@strawberry.input
+class ConfirmPasskeyInput:
+    name: str = text_field("What the viewer calls it, on one line.", max_length=limits.PASSKEY_NAME_MAX)
+    passkey: str = text_field(_ANSWER, max_length=limits.PASSKEY_ANSWER_MAX)
+
+
+@strawberry.input
+class RemovePasskeyInput:
+    passkey_id: strawberry.ID = plain("The passkey.")
+
+
+@strawberry.input
+class BeginPasskeyLoginInput:
+    challenge: str | None = text_field(
+        "The challenge of a login's `secondFactor`, if the passkey is to complete that.",
+        max_length=limits.TOKEN_MAX,
+        default=None,
+    )
+
+
+@strawberry.input
+class LoginWithPasskeyInput(DeviceInput):
+    passkey: str = text_field(_ANSWER, max_length=limits.PASSKEY_ANSWER_MAX)

@@ -8,8 +8,9 @@ import strawberry
 from bson import ObjectId
 
 from datasources.mongo import clock
-from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, SESSIONS_SHOWN
+from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, PASSKEYS_MAX, SESSIONS_SHOWN
 from domain.rate_limits import Throttle
+from domain.records.factors import PasskeyRecord
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
 from schema.connection import UserConnection, connected
@@ -18,6 +19,7 @@ from schema.enums import AccountStanding, Role
 from schema.fields import computed, loaded, plain
 from schema.follow_request import FollowRequestConnection
 from schema.node import Node, presents
+from schema.second_factor import Passkey
 from schema.session import AccessToken, Session
 from schema.upload import UploadQuota
 from schema.user import User
@@ -94,6 +96,18 @@ class Viewer(Node):
     @computed(list[Session], "Where they are logged in, latest first.", max_items=SESSIONS_SHOWN)
     async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:
         return await info.context.sources.sessions.of_user(root.id)
+
+    @computed(bool, "Whether logging in by password needs a second factor.")
+    async def has_second_factor(root: strawberry.Parent[SignedIn], info: Info) -> bool:
+        return (await info.context.sources.factors.of_user(root.id)).has_codes
+
+    @computed(int, "How many recovery codes are left.")
+    async def recovery_codes_left(root: strawberry.Parent[SignedIn], info: Info) -> int:
+        return len((await info.context.sources.factors.of_user(root.id)).recovery_hashes)
+
+    @computed(list[Passkey], "Their passkeys, in the order in which they were added.", max_items=PASSKEYS_MAX)
+    async def passkeys(root: strawberry.Parent[SignedIn], info: Info) -> list[PasskeyRecord]:
+        return (await info.context.sources.factors.of_user(root.id)).passkeys
 
     @computed(
         list[AccessToken], "Their personal access tokens that are valid, latest first.", max_items=ACCESS_TOKENS_MAX

@@ -42,6 +42,7 @@ def _by_follow_group(ids: Sequence[ObjectId]) -> Document:
 # By collection: queries, one for each index that finds a part of the references.
 ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "sessions": [_by("user_id")],
+    "factors": [_by("_id")],
     "claims": [_by_key],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comment_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],

@@ -43,7 +43,11 @@ class KnownDevices:
         """The device of this token, if it is one of the account with this handle or address, in any case."""
         claimed = Claimed.EMAIL if "@" in login else Claimed.USERNAME
         holders = await self._claims.find(claimed, [login.lower()])
-        user = await self._users.find_one({"_id": holders.get(login.lower())}, projection={DEVICES: 1})
+        return await self.find_of(holders.get(login.lower()), token, now)
+
+    async def find_of(self, user_id: ObjectId | None, token: str, now: datetime) -> KnownDevice | None:
+        """The device of this token, if it is one of this account."""
+        user = await self._users.find_one({"_id": user_id}, projection={DEVICES: 1})
         device, since = KnownDevice(token), now - KNOWN_DEVICE_KEPT
         known = [each["hash"] for each in (user or {}).get(DEVICES, ()) if each["used_at"] > since]
         return device if any(hmac.compare_digest(each, device.hash) for each in known) else None

@@ -71,6 +71,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "claims": [_EXPIRES],
     "sessions": [_listed_by("user_id"), _EXPIRES],
+    "factors": [],
+    "spent_challenges": [_EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),
         _unique_where_present("follower_id", "slot"),

@@ -33,6 +33,8 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "users": _BY_ID,
     "claims": _BY_ID,
     "sessions": _BY_ID,
+    "factors": _BY_ID,
+    "spent_challenges": _BY_ID,
     "follows": ShardKey(("follower_id",)),
     "followers": _BY_ID_RANGES,
     "blocks": ShardKey(("blocker_id", "blocked_id")),

@@ -303,6 +303,15 @@ async def test_every_root_field_refuses_a_token_that_is_over_but_those_that_need
     documents |= {name: minimal("mutation", name, field) for name, field in mutations.fields.items()}
     answers = await asyncio.gather(*(ana.ask(document) for document in documents.values()))
     refused = {name for name, answer in zip(documents, answers, strict=True) if answer.codes == ["UNAUTHENTICATED"]}
-    without_session = {"register", "login", "refreshSession", "requestPasswordReset", "resetPassword"}
+    without_session = {
+        "register",
+        "login",
+        "completeLogin",
+        "beginPasskeyLogin",
+        "loginWithPasskey",
+        "refreshSession",
+        "requestPasswordReset",
+        "resetPassword",
+    }
     assert set(documents) - refused == {*without_session, "logout"}
     assert all(answer.data is None for answer in answers)

@@ -1,8 +1,10 @@
 """Nothing that a client's file holds beside its pixels is stored or shown."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pyotp
 import pytest
 from pymongo import MongoClient
 
@@ -11,7 +13,8 @@ from domain.ids import from_global_id
 from domain.visibility import Area
 from tests.e2e.canaries import PICTURES, Canaries
 from tests.e2e.conftest import Register
-from tests.support.client import Person, small_jpeg
+from tests.support.authenticator import Authenticator
+from tests.support.client import Api, Person, small_jpeg
 from tests.support.redis_masters import masters
 from tests.support.stack import Stack
 
@@ -121,3 +124,39 @@ def _database(stack: Stack) -> bytes:
         rows = [repr(row) for name in database.list_collection_names() for row in database[name].find()]
     assert rows
     return "\n".join(rows).encode()
+
+
+async def test_no_secret_of_a_login_gets_into_any_log_or_redis_or_in_clear_into_the_database(
+    register: Register, stack: Stack
+) -> None:
+    """Passwords, tokens, secrets, codes, challenges and what authenticators answer."""
+    words = Canaries()
+    password = words.word("password")
+    ana, key = await register(password=password), Authenticator()
+    token = await ana.done("createAccessToken", "text", name="program", scopes=["READ"])
+    begun = await ana.done("beginPasskey", "options", name="phone")
+    answers = [key.create(begun["options"])]
+    await ana.done("confirmPasskey", name="phone", passkey=answers[0])
+    secret = (await ana.done("beginSecondFactor", "secret"))["secret"]
+    code = pyotp.TOTP(secret).now()
+    recovery_codes = (await ana.done("confirmSecondFactor", "recoveryCodes", oneTimeCode=code))["recoveryCodes"]
+    nobody = Api(ana.http)
+    step = (await nobody.do("login", "secondFactor { challenge }", login=ana.username, password=password))[
+        "secondFactor"
+    ]
+    options = (await nobody.done("beginPasskeyLogin", "options", challenge=step["challenge"]))["options"]
+    answers.append(key.use(options))
+    selection = "tokens { accessToken refreshToken }"
+    tokens = (
+        await nobody.done("completeLogin", selection, challenge=step["challenge"], oneTimeCode=recovery_codes[0])
+    )["tokens"]
+    await nobody.done("loginWithPasskey", selection, passkey=answers[1])
+    for wrong in ({"password": words.word("wrong password")}, {"oneTimeCode": words.word("wrong code")}):
+        await ana.refused("confirmIdentity", **wrong)
+    secrets = {"token": token["text"], "secret": secret, "challenge": step["challenge"], **tokens}
+    secrets |= {f"recovery code {number}": each for number, each in enumerate(recovery_codes)}
+    secrets |= {
+        f"answer {number}": json.loads(each)["response"]["clientDataJSON"] for number, each in enumerate(answers)
+    }
+    words.words |= {"access token": ana.token or "", "refresh token": ana.refresh_token, **secrets}
+    assert_kept_nowhere(stack, words)

@@ -176,6 +176,10 @@ async def session_of_nobody(world: World, _scene: Scene) -> None:
     await world.sources.sessions.open(ObjectId(), None, now())
 
 
+async def factors_of_nobody(world: World, _scene: Scene) -> None:
+    await world.sources.one_time_codes.begin(ObjectId(), now())
+
+
 async def session_of_deactivated(world: World, scene: Scene) -> None:
     users = world.sources.database["users"]
     await world.sources.sessions.open(scene.bob.id, None, now())
@@ -241,6 +245,7 @@ BREAKS: dict[str, Break] = {
     "upload.image": upload(status="READY"),
     "upload.slots": upload(**FAILED),
     "session.user_id": session_of_nobody,
+    "factor._id": factors_of_nobody,
     "session.deactivated": session_of_deactivated,
     MISSING: feed_without_the_post,
     FEED_MODE: feed_that_is_pulled_and(live=True),

@@ -7,6 +7,7 @@ ELSEWHERE = {
     "users": "the account itself",
     "fan_outs": "chunks of pending posts, which end with their own tasks",
     "leases": "names of processes",
+    "spent_challenges": "hashes, which a TTL index deletes within minutes",
     "failures": "deleted when their job is done",
     "purges": "names accounts only by what stands for them in keys",
     "webhook_endpoints": "holds nothing of accounts",

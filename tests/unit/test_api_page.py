@@ -48,7 +48,7 @@ PROSE = " ".join(TEXT.split())
 PAGING = {"first", "after", "last", "before"}
 BY_THE_LIBRARY = {1009}  # the websockets library closes with it
 NO_CODE_OF_OURS = {1005, 1006}
-WORDS = {2: "two", 5: "five", 12: "twelve"}
+WORDS = {2: "two", 5: "five", 10: "ten", 12: "twelve"}
 
 NUMBERS: dict[str, dict[str, float]] = {
     "of one operation": {
@@ -91,6 +91,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "actors of a notification": limits.ACTORS_SHOWN,
         "sessions shown": limits.SESSIONS_SHOWN,
         "personal access tokens of an account": limits.ACCESS_TOKENS_MAX,
+        "passkeys of an account": limits.PASSKEYS_MAX,
         "people one follows": limits.FOLLOWING_MAX,
     },
     "text | characters at most": {
@@ -129,6 +130,10 @@ SENTENCES = [
     f"session that is not used | {SETTINGS.refresh_token_ttl // 86400} days |",
     f"the same token gets the same answer for {limits.REFRESH_GRACE_SECONDS} seconds",
     f"access token that was replaced | {limits.ACCESS_OVERLAP_SECONDS} seconds more",
+    f"answers {WORDS[limits.RECOVERY_CODES]} recovery codes",
+    f"After {limits.CODE_TRIES} wrong codes in an hour",
+    f"within {limits.LOGIN_CHALLENGE.seconds // 60} minutes.",
+    f"The options end after {limits.PASSKEY_CHALLENGE.seconds // 60} minutes",
     f"at most {limits.PROOF_FRESH.seconds // 60} minutes old",
     f"({limits.ACCESS_TOKEN_DAYS_DEFAULT} when left out, {limits.ACCESS_TOKEN_DAYS_MAX} at most)",
     f"of {limits.REGISTRATION_KEY_MIN} random characters or more",

@@ -10,6 +10,7 @@ from datasources.mongo.sharded_ids import new_id
 from domain.access_scopes import AccessScope
 from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
+from domain.records.factors import PasskeyRecord
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.uploads import FailureRecord
 from domain.records.users import AccountStanding, Device, UserRecord
@@ -73,6 +74,12 @@ class Cast:
                 session, "a program", [AccessScope.READ], lifetime=timedelta(days=1), now=now()
             )
             self.scene.access_tokens[to_global_id("AccessToken", token.id)] = name
+            times = {"created_at": now(), "last_used_at": now()}
+            passkey = PasskeyRecord.from_document(
+                {"id": ObjectId(), "name": "phone", "credential_id": name.encode(), "public_key": b"", **times}
+            )
+            await self.world.sources.factors.add_passkey(user.id, passkey)
+            self.scene.passkeys[to_global_id("Passkey", passkey.id)] = name
             self.scene.accounts[to_global_id("Viewer", user.id)] = name
         self.scene.private.add("private")
         for name in AUTHORS:

@@ -113,6 +113,7 @@ EXPECTED: dict[str, Expected] = {
     "Viewer.user": lambda rules, viewer, _: [] if viewer is None else [rules.scene.people[viewer]],
     "Viewer.sessions": _mine("sessions"),
     "Viewer.accessTokens": _mine("access_tokens"),
+    "Viewer.passkeys": _mine("passkeys"),
     "Viewer.followRequests": lambda rules, viewer, _: _can_meet(
         rules, viewer, [asker for asker, asked in rules.scene.requests if asked == viewer]
     ),

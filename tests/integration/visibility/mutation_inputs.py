@@ -52,6 +52,7 @@ INPUTS: dict[str, IdInput] = dict(
         _of("cancelUpload", "MediaUpload", "uploadId"),
         _of("revokeSession", "Session", "sessionId"),
         _of("revokeAccessToken", "AccessToken", "accessTokenId"),
+        _of("removePasskey", "Passkey", "passkeyId"),
         (
             "AddCommentInput.parentId",
             IdInput(
@@ -95,6 +96,12 @@ WITHOUT_IDS = {
     "changePassword",
     "revokeOtherSessions",
     "createAccessToken",
+    "confirmSecondFactor",
+    "renewRecoveryCodes",
+    "disableSecondFactor",
+    "completeLogin",
+    "confirmPasskey",
+    "loginWithPasskey",
     "createUpload",
     "uploadImage",
     "markNotificationsSeen",

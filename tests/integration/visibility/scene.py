@@ -69,6 +69,7 @@ class Scene:
     images: dict[Gid, Name] = field(default_factory=dict)  # of uploads that are ready
     sessions: dict[Gid, Name] = field(default_factory=dict)
     access_tokens: dict[Gid, Name] = field(default_factory=dict)
+    passkeys: dict[Gid, Name] = field(default_factory=dict)
     accounts: dict[Gid, Name] = field(default_factory=dict)  # as type Viewer
 
     @property
@@ -81,7 +82,7 @@ class Scene:
     @property
     def owned(self) -> tuple[dict[Gid, Name], ...]:
         """What its owner alone sees, by id."""
-        return (self.uploads, self.sessions, self.access_tokens, self.accounts)
+        return (self.uploads, self.sessions, self.access_tokens, self.passkeys, self.accounts)
 
     def name_of(self, gid: Gid) -> Name:
         """The name of an account."""

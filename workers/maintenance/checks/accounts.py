@@ -1,4 +1,4 @@
-"""Deleted accounts of which something is left (a process may have slept for an hour), and sessions without a user."""
+"""Deleted accounts of which something is left (a process may have slept), and sessions and factors without a user."""
 
 from collections.abc import Sequence
 
@@ -47,6 +47,7 @@ def _is_of_deactivated(session: Document, related: Related) -> object:
 
 
 DELETED_ACCOUNTS = Check(collection="users", find=from_snapshot(_find_left), repairs={LEFT: by_id(_clean_up_again)})
+FACTORS = rules_check("factors", [must_exist("_id", "users", delete_from("factors"))], refers_to={"_id": "users"})
 SESSIONS = rules_check(
     "sessions",
     [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, SESSIONS
+from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, FACTORS, SESSIONS
 from workers.maintenance.checks.blocks_and_mutes import BLOCKS, MUTES
 from workers.maintenance.checks.check import Check, Repair
 from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
@@ -48,6 +48,7 @@ CHECKS: Sequence[Check] = (
     MUTES,
     UPLOADS,
     SESSIONS,
+    FACTORS,
     *UNREADABLE,
     FEED_MODES,
     MISSING_ENTRIES,

@@ -1,0 +1,54 @@
+"""The factors of accounts, and their passkeys: stored, listed, used, removed."""
+
+from datetime import datetime
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.mongo.client import Database
+from datasources.mongo.lenient_reads import readable
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import PASSKEYS_MAX
+from domain.records.factors import FactorsRecord, PasskeyRecord
+
+
+class FactorStore:
+    """The collection `factors`, which has a document for each account with any factor; all are read by the account."""
+
+    def __init__(self, database: Database) -> None:
+        self._factors = database["factors"]
+
+    async def of_user(self, user_id: ObjectId) -> FactorsRecord:
+        """The factors of an account, as they are stored."""
+        found = readable(FactorsRecord, await self._factors.find_one({"_id": user_id}))
+        return FactorsRecord(id=user_id) if found is None else found
+
+    async def add_passkey(self, user_id: ObjectId, passkey: PasskeyRecord) -> None:
+        """Adds a passkey. Atomic. Raises Refusal (NOT_ALLOWED) if the account has it already, or enough."""
+        room = {f"passkeys.{PASSKEYS_MAX - 1}": {"$exists": False}}
+        is_new = {"passkeys.credential_id": {"$ne": passkey.credential_id}}
+        change = {"$push": {"passkeys": passkey.to_document()}}
+        for _ in range(2):  # two first factors of an account can collide; the next try finds the document
+            try:
+                await self._factors.update_one({"_id": user_id, **room, **is_new}, change, upsert=True)
+            except DuplicateKeyError:
+                continue
+            return
+        message = f"The account has this passkey already, or {PASSKEYS_MAX} others."
+        raise Refusal(UserErrorCode.NOT_ALLOWED, message)
+
+    async def remove_passkey(self, user_id: ObjectId, passkey_id: ObjectId) -> bool:
+        """Removes a passkey; False if the account has none of this id. Safe to repeat."""
+        change = {"$pull": {"passkeys": {"id": passkey_id}}}
+        return (await self._factors.update_one({"_id": user_id}, change)).modified_count == 1
+
+    async def note_use(self, user_id: ObjectId, passkey: PasskeyRecord, sign_count: int, now: datetime) -> bool:
+        """Notes that a passkey was used; False if it was removed, or used elsewhere, since it was read."""
+        as_read = {"id": passkey.id, "sign_count": passkey.sign_count}
+        used = {"passkeys.$.sign_count": sign_count, "passkeys.$.last_used_at": now}
+        query = {"_id": user_id, "passkeys": {"$elemMatch": as_read}}
+        return (await self._factors.update_one(query, {"$set": used})).matched_count == 1
+
+    async def erase(self, user_id: ObjectId) -> None:
+        """Erases all factors of a deleted account. Safe to repeat."""
+        await self._factors.delete_one({"_id": user_id})

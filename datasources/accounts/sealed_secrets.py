@@ -1,0 +1,49 @@
+"""Seals what must be read again but not by who reads the database: AES-256-GCM, with the keys of the settings.
+
+What is sealed is bound to what it is about, so that a sealed secret of one account is none of another.
+"""
+
+import base64
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from config import Settings
+from domain.errors import Refusal, UserErrorCode
+
+_NONCE_BYTES = 12
+_LOCAL_KEY = b"photogram, on this machine only."  # 32 bytes; never in production
+
+
+class Sealing:
+    """Seals with the first key, opens with any of them. Without keys nothing can be sealed."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._ciphers = [AESGCM(key) for key in keys]
+
+    def seal(self, secret: bytes, about: bytes) -> bytes:
+        """The sealed secret. Raises Refusal (NOT_ALLOWED) without a key."""
+        if not self._ciphers:
+            message = "This service is not set up for that: it lacks PHOTOGRAM_SECRET_KEYS."
+            raise Refusal(UserErrorCode.NOT_ALLOWED, message)
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._ciphers[0].encrypt(nonce, secret, about)
+
+    def open(self, sealed: bytes, about: bytes) -> bytes | None:
+        """What was sealed about this; None for what was not sealed, or by a key that is gone."""
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
+            except (InvalidTag, ValueError):
+                continue
+        return None
+
+
+def sealing_of(settings: Settings) -> Sealing:
+    """Sealing with the keys of the settings; with a well-known one where none are set, outside production."""
+    keys = [base64.urlsafe_b64decode(key.get_secret_value()) for key in settings.secret_keys]
+    if not keys and settings.environment != "production":
+        keys = [_LOCAL_KEY]
+    return Sealing(keys)
