@@ -77,7 +77,6 @@ def test_what_has_to_do_with_accounts_is_closed_to_every_token() -> None:
     assert {name for name, field in mutations.items() if scope_of(field) is None} >= {
         "changeUsername",
         "changePassword",
-        "changeUsername",
         "deactivateAccount",
         "deleteAccount",
         "revokeSession",
