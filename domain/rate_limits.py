@@ -28,6 +28,7 @@ class Action(StrEnum):
     COMMENT = "comment"
     FOLLOW = "follow"
     POST = "post"
+    EDIT = "edit"
     REPORT = "report"
     SEARCH = "search"
 
@@ -101,6 +102,7 @@ DEFAULTS: Mapping[str, str] = {
     "comment.account": "60/600",
     "follow.account": "120/3600",
     "post.account": "20/3600",
+    "edit.account": "60/3600",
     "report.account": "20/3600",
     "report.address": "5/3600",
     "search.account": "60/60",

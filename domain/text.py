@@ -76,6 +76,12 @@ def mentions(text: str) -> list[str]:
     return list(dict.fromkeys(match[1].rstrip(".").lower() for match in matches))
 
 
+def links(text: str) -> list[str]:
+    """The addresses of the web, each once, in order: without scheme, `www.`, case, and what stands after the path."""
+    found = (match[0].casefold().removeprefix("http://").removeprefix("https://") for match in _ADDRESS.finditer(text))
+    return list(dict.fromkeys(regex.split("[?#]", each.removeprefix("www."))[0].rstrip("/.,)") for each in found))
+
+
 def hashtags(text: str) -> list[str]:
     """The hashtags, without `#`, each once, in order. A tag has 1 to `HASHTAG_MAX` characters, at least one a letter.
 

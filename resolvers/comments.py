@@ -18,6 +18,7 @@ from domain.text import checked_words
 from domain.visibility import can_delete_comment
 from resolvers.posts import mentioned_ids, visible_post
 from resolvers.root_fields import mutation
+from resolvers.spam import count_words
 from schema.connection import EdgeData
 from schema.context import Info
 from schema.inputs import AddCommentInput, CommentIdInput
@@ -37,7 +38,7 @@ async def _comment(info: Info, global_id: str) -> CommentTarget | None:
     return None if comment_id is None else await info.context.sources.targets.comment(comment_id, viewer_id)
 
 
-@mutation("Comments on a post or replies to a comment.", limited_as=Action.COMMENT)
+@mutation("Comments on a post or replies to a comment.")
 async def add_comment(info: Info, given: AddCommentInput) -> AddCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
@@ -65,6 +66,7 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
     if not target.post.comments_enabled:
         raise Refusal(UserErrorCode.COMMENTS_OFF, "Comments are off for this post.", field=["postId"])
     text = checked_words(given.text, "text", min_length=1, max_length=COMMENT_MAX)
+    await count_words(info, Action.COMMENT, text)
     comment_id = new_id(target.post.author_id)
     comment = await sources.commenting.add(
         target.post.id,

@@ -5,9 +5,9 @@ from bson import ObjectId
 from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
-from domain.rate_limits import Action
 from domain.records.users import UserRecord
 from resolvers.root_fields import mutation
+from resolvers.spam import count_follow
 from schema.context import Info
 from schema.inputs import UserIdInput
 from schema.payloads import UnblockUserPayload, UserPayload
@@ -28,8 +28,9 @@ async def _user_now(info: Info, user_id: ObjectId) -> UserRecord | None:
     return await info.context.sources.read_your_writes.user(user_id, info.context.require_viewer())
 
 
-@mutation("Ensures that the viewer follows the user, or has asked to.", limited_as=Action.FOLLOW)
+@mutation("Ensures that the viewer follows the user, or has asked to.")
 async def follow_user(info: Info, given: UserIdInput) -> UserPayload:
+    await count_follow(info)
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     relation = await info.context.loaders.relation_by_user.load(user.id)
     if relation.has_blocked:
@@ -38,8 +39,9 @@ async def follow_user(info: Info, given: UserIdInput) -> UserPayload:
     return UserPayload(user=await _user_now(info, user.id))
 
 
-@mutation("Ensures that the viewer neither follows the user nor asks to.", limited_as=Action.FOLLOW)
+@mutation("Ensures that the viewer neither follows the user nor asks to.")
 async def unfollow_user(info: Info, given: UserIdInput) -> UserPayload:
+    await count_follow(info, is_unfollow=True)
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.follows.unfollow(viewer_id, user.id, now=clock.now())
     return UserPayload(user=await _user_now(info, user.id))

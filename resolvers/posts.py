@@ -26,6 +26,7 @@ from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecor
 from domain.records.uploads import UploadStatus
 from domain.text import checked_line, checked_text, checked_words, hashtags, mentions
 from resolvers.root_fields import mutation, not_cleared, query
+from resolvers.spam import count_words
 from schema.context import Info
 from schema.inputs import CreatePostInput, LocationInput, PostIdInput, PostImageInput, UpdatePostInput
 from schema.payloads import DeletePostPayload, PostPayload, RemoveTagPayload
@@ -60,7 +61,7 @@ async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
     return list(dict.fromkeys(ids[handle] for handle in handles if handle in ids))
 
 
-@mutation("Makes a post from uploads; it becomes visible when its images are ready.", limited_as=Action.POST)
+@mutation("Makes a post from uploads; it becomes visible when its images are ready.")
 async def create_post(info: Info, given: CreatePostInput) -> PostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "createPost", strawberry.asdict(given))
@@ -68,6 +69,8 @@ async def create_post(info: Info, given: CreatePostInput) -> PostPayload:
     if earlier is not None:
         return _created(earlier)
     caption = checked_words(given.caption or "", "caption", max_length=CAPTION_MAX)
+    tagged = sum(len(image.tagged_users or ()) for image in given.images)
+    await count_words(info, Action.POST, caption, tagged=tagged)
     draft = PostDraft(
         images=[await _checked_image(info, image) for image in _checked_images(given.images)],
         caption=caption,
@@ -92,6 +95,7 @@ async def update_post(info: Info, given: UpdatePostInput) -> PostPayload:
     changes: dict[str, Any] = {}
     if given.caption is not UNSET:
         caption = checked_words(given.caption or "", "caption", max_length=CAPTION_MAX)
+        await count_words(info, Action.EDIT, caption)
         changes["caption"], changes["hashtags"] = caption, hashtags(caption)
         changes["mention_ids"] = await mentioned_ids(info, caption)
     if given.location is not UNSET:

@@ -7,9 +7,11 @@ from strawberry import UNSET
 from domain.errors import NotFound
 from domain.ids import expect_id
 from domain.limits import TURNS_TO_PUBLIC_PER_DAY
+from domain.rate_limits import Action
 from domain.records.images import ImageRecord
 from domain.text import checked_biography, checked_display_name, checked_website
 from resolvers.root_fields import mutation, not_cleared
+from resolvers.spam import count_words
 from schema.context import Info
 from schema.inputs import UpdateProfileInput
 from schema.payloads import UserPayload
@@ -31,6 +33,7 @@ async def update_profile(info: Info, given: UpdateProfileInput) -> UserPayload:
         changes["is_private"] = not_cleared(given.is_private, "isPrivate")
     if given.avatar_upload_id is not UNSET:
         changes["avatar"] = await _avatar(info, given.avatar_upload_id)
+    await count_words(info, Action.EDIT, f"{changes.get('biography', '')} {changes.get('website', '')}".strip())
     if not changes:
         return UserPayload(user=await info.context.loaders.user_by_id.load(viewer_id))
     user = await sources.users.update_profile(viewer_id, changes, turns_to_public=TURNS_TO_PUBLIC_PER_DAY)

@@ -8,12 +8,15 @@ from schema.context import Info
 _OF_STRANGERS = frozenset({Action.LOGIN, Action.REGISTER, Action.PASSWORD_RESET})
 
 
-async def count_use(info: Info, action: Action, *, name: str | None = None, device: str | None = None) -> Use:
+async def count_use(
+    info: Info, action: Action, *, name: str | None = None, device: str | None = None, weight: int = 1
+) -> Use:
     """Counts one use of an action. Raises RateLimited, which mutations answer as the user error RATE_LIMITED.
 
     It counts to the viewer; without one, or with a `name`, to the address and that name; and with a known `device` to
     that alone. `name` is what a stranger says: a login, an e-mail address, the account that a code is for. Call it
-    before anything is looked up by that name, so that a refusal says nothing about it.
+    before anything is looked up by that name, so that a refusal says nothing about it. With a `weight` it counts so
+    many times.
     """
     context = info.context
     viewer_id = None if action in _OF_STRANGERS or name is not None else context.viewer_id
@@ -23,7 +26,7 @@ async def count_use(info: Info, action: Action, *, name: str | None = None, devi
         subjects = {Subject.ACCOUNT: viewer_id}
     else:
         subjects = {Subject.NAME: name, Subject.ADDRESS: context.address}
-    return await context.sources.rate_limits.actions.take(action, subjects, viewer_id)
+    return await context.sources.rate_limits.actions.take(action, subjects, viewer_id, weight=weight)
 
 
 def to_refusal(limited: RateLimited) -> Refusal:

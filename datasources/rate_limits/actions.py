@@ -23,7 +23,7 @@ class Use:
     async def give_back(self) -> None:
         """Uncounts it: it was no attack, as a login with the right password."""
         if self._wants:
-            await self._buckets.give_back([want._replace(least=-1, most=-1) for want in self._wants])
+            await self._buckets.give_back([want._replace(least=-want.most, most=-want.most) for want in self._wants])
             self._wants = ()
 
 
@@ -37,18 +37,27 @@ class ActionLimits:
         self._role_of = role_of
         self._new_for = new_for
 
-    async def take(self, action: Action, subjects: Mapping[Subject, object], account_id: ObjectId | None = None) -> Use:
+    async def take(
+        self,
+        action: Action,
+        subjects: Mapping[Subject, object],
+        account_id: ObjectId | None = None,
+        *,
+        weight: int = 1,
+    ) -> Use:
         """Counts a use to each subject that has a limit for the action. Raises RateLimited, and then counts nothing.
 
-        The limits of accounts are those of this account's role. Texts are stored as hashes.
+        The limits of accounts are those of this account's role. Texts are stored as hashes. With a `weight` it counts
+        so many times, or as often as the whole limit.
         """
         if not self._limits.is_on:
             return Use(self._buckets, ())
         role = MEMBER if account_id is None else await self._role(account_id)
         limits = self._limits.of_action(action, role)
         wants = [
-            Want(f"{action}.{subject}:{_hashed(subjects[subject])}", limit, 1, 1)
+            Want(f"{action}.{subject}:{_hashed(subjects[subject])}", limit, number, number)
             for subject, limit in limits.items()
+            for number in (min(weight, limit.maximum),)
             if subjects.get(subject) is not None
         ]
         taken = await self._buckets.take(wants) if wants else []
@@ -56,7 +65,7 @@ class ActionLimits:
         if short:
             for want, _ in short:
                 REFUSED.add(want.key.partition(":")[0])
-            raise RateLimited(max(want.limit.wait(each.backlog, 1) for want, each in short))
+            raise RateLimited(max(want.limit.wait(each.backlog, want.least) for want, each in short))
         return Use(self._buckets, wants)
 
     async def _role(self, account_id: ObjectId) -> str:

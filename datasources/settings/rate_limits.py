@@ -30,6 +30,7 @@ class RateLimitSettings(BaseSettings):
         "administrator=4,service=10,new=0.25; new is for actions of young accounts.",
     )
     rate_limit_factor: float = Field(1.0, ge=0, description="Multiplies every limit; 0 turns all of them off.")
+    spam_screen: str | None = Field(None, description="module:function; see domain/spam.py.")
     new_account_hours: float = Field(24, ge=0, description="Accounts younger than this have the limits of `new`.")
 
     @model_validator(mode="after")

@@ -5,9 +5,10 @@ import socket
 from contextlib import closing
 
 from config import Settings
+from datasources.rate_limits.spam_signals import UnknownSpamScreenError, imported_screen
 from datasources.sources import check_prepared
 from datasources.telemetry.logs import configure_logging, name_process
-from deploy.cli.exit_codes import UNREACHED
+from deploy.cli.exit_codes import UNREACHED, WRONG_USAGE
 from deploy.cli.file_descriptors import make_room
 from deploy.cli.interpreter_memory import calm_collector
 from deploy.cli.privileges import refuse_root
@@ -33,6 +34,7 @@ def serve_api(settings: Settings, listener: socket.socket | None = None, share: 
     configure_logging(settings.log_format, settings.log_level)
     refuse_root(settings)
     expect_tracing_packages(settings)
+    _expect_spam_screen(settings)
     asyncio.run(check_prepared(settings))  # before uvicorn, which would print a traceback
     with closing(listener or listen(settings.host, settings.port)) as sock:
         settings = settings.model_copy(update={"max_connections": make_room(settings.max_connections)})
@@ -45,3 +47,12 @@ def serve_api(settings: Settings, listener: socket.socket | None = None, share: 
             raise StartError("the API could not start; the log above says why", exit_code=UNREACHED) from error
     if share is not None and app.state.is_stuck():
         raise StartError("this process could not use MongoDB any more, though MongoDB answers")
+
+
+def _expect_spam_screen(settings: Settings) -> None:
+    """Raises StartError if the settings name a function that is not there."""
+    try:
+        if settings.spam_screen is not None:
+            imported_screen(settings.spam_screen)
+    except UnknownSpamScreenError as error:
+        raise StartError(str(error), exit_code=WRONG_USAGE) from error
