@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_val
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from datasources.settings.accounts import AccountSettings
+from datasources.settings.exports import ExportSettings
 from datasources.settings.factors import FactorSettings
 from datasources.settings.lists import CommaList, split_list
 from datasources.settings.mail import MailSettings
@@ -30,7 +31,7 @@ class RedisUrls(NamedTuple):
     news: str
 
 
-class Settings(AccountSettings, FactorSettings, MailSettings, RateLimitSettings):
+class Settings(AccountSettings, ExportSettings, FactorSettings, MailSettings, RateLimitSettings):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
     Every field is read from `PHOTOGRAM_<NAME>`, else from the dotenv file given to `read_settings`. Times are in

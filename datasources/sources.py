@@ -212,7 +212,6 @@ class Sources:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
         self.passwords = Passwords()
         self.users = UserStore(database, job_queue, self.caches.users)
-        self.account = AccountStores(database, job_queue, self.caches.users)
         self.standings = StandingStore(database, job_queue, self.caches.users)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
@@ -226,6 +225,7 @@ class Sources:
         self.passkeys = PasskeyCeremonies(settings)
         self.session_watch = SessionWatch(self.sessions, news)
         self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
+        self.account = AccountStores(database, job_queue, self.caches.users, self.mails)
         self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
         self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens)
 

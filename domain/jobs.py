@@ -28,6 +28,7 @@ class Fact(StrEnum):
     WEBHOOK_MESSAGE = "webhook_message"  # an event on its way to an endpoint
     PURGE = "purge"  # deleted public files
     MAIL = "mail"
+    EXPORT = "export"  # everything that an account has, in an archive
 
     @property
     def collection(self) -> str:
@@ -56,6 +57,7 @@ class Task(StrEnum):
     END_SESSIONS = "end_sessions"  # end the sessions of an account that its owner has deactivated
     REMOVE_FOLLOWS = "remove_follows"  # end follows both ways after a block
     CLEAN_UP = "clean_up"  # remove what hangs on something deleted
+    BUILD_EXPORT = "build_export"  # put everything that an account has into an archive
     PURGE_CDN = "purge_cdn"  # remove copies of deleted files from the CDN
     PUBLISH_REDIS = "publish_redis"  # tell others what happened (`domain/events.py`), by a stream of Redis
     PUBLISH_SNS = "publish_sns"  # the same by a topic of SNS
@@ -166,6 +168,9 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.CLEAN_UP, Fact.USER): JobSpec("janitor", seconds=_LONG),
     # A worker of its own: a CDN that is away must delay nothing else. It waits for more files of the same account.
     (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
+    # A worker of its own: an archive takes minutes. One call holds a part of it and a few images in memory.
+    (Task.BUILD_EXPORT, Fact.EXPORT): JobSpec("exports", seconds=_LONG, concurrency=2),
+    (Task.CLEAN_UP, Fact.EXPORT): JobSpec("janitor"),
     # As many at once as there may be endpoints, so that a slow one holds up no other.
     (Task.DELIVER, Fact.WEBHOOK_MESSAGE): JobSpec("webhooks", "endpoint_id", concurrency=20),
     # A worker of its own: a mail server that is away must delay nothing else.

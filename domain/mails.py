@@ -32,6 +32,9 @@ class MailKind(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     NEW_LOGIN = "new_login"
+    USERNAME_CHANGED = "username_changed"
+    DEACTIVATED = "deactivated"
+    EXPORT_READY = "export_ready"
 
 
 class MailSpec(msgspec.Struct, frozen=True):
@@ -60,4 +63,7 @@ MAILS: Mapping[MailKind, MailSpec] = {
     ),
     MailKind.PASSWORD_CHANGED: MailSpec(),
     MailKind.NEW_LOGIN: MailSpec(values=("client", "time")),
+    MailKind.USERNAME_CHANGED: MailSpec(values=("old", "new")),
+    MailKind.DEACTIVATED: MailSpec(),
+    MailKind.EXPORT_READY: MailSpec(),
 }

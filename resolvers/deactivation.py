@@ -4,11 +4,10 @@ from bson import ObjectId
 
 from datasources.accounts.session_tokens import session_id_of
 from datasources.mongo import clock
-from domain.errors import Refusal, UserErrorCode
+from domain.errors import Refusal
 from domain.limits import DEACTIVATION_PAUSE_HOURS
 from domain.rate_limits import Action
-from resolvers.fair_password_checks import is_password_right
-from resolvers.fresh_proof import require_fresh_proof
+from resolvers.fresh_proof import password_or_fresh_proof
 from resolvers.root_fields import mutation
 from schema.context import Context, Info
 from schema.inputs import DeactivateAccountInput
@@ -38,7 +37,7 @@ async def deactivate_account(info: Info, given: DeactivateAccountInput) -> Paylo
     if not await _is_deactivated(info.context):
         session_id = info.context.require_session().id
         try:
-            viewer_id = await _proven(info, given.password)
+            viewer_id = await password_or_fresh_proof(info, given.password)
         except Refusal:
             if not await _is_deactivated(info.context):  # by a concurrent duplicate
                 raise
@@ -46,17 +45,6 @@ async def deactivate_account(info: Info, given: DeactivateAccountInput) -> Paylo
             await _leave(info, viewer_id, session_id)
     info.context.session = None  # the rest of the operation is anonymous
     return Payload()
-
-
-async def _proven(info: Info, password: str | None) -> ObjectId:
-    """The viewer, who has proved who they are. Raises Refusal."""
-    if password is None:
-        return (await require_fresh_proof(info)).user_id
-    viewer_id = info.context.require_viewer()
-    password_hash = await info.context.sources.users.password_hash(viewer_id)
-    if not await is_password_right(info, password_hash, password, viewer_id):
-        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The password is wrong.", field=["password"])
-    return viewer_id
 
 
 async def _leave(info: Info, viewer_id: ObjectId, session_id: ObjectId) -> None:

@@ -1,5 +1,7 @@
 """Fresh proof of who one is, for what matters most: a session that somebody left open, or stole, is not enough."""
 
+from bson import ObjectId
+
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import PROOF_FRESH
@@ -25,6 +27,15 @@ async def require_fresh_proof(info: Info) -> SessionRecord:
         return session
     message = f"This needs a proof of who you are that is at most {_MINUTES} minutes old: send confirmIdentity first."
     raise Refusal(UserErrorCode.IDENTITY_NOT_CONFIRMED, message)
+
+
+async def password_or_fresh_proof(info: Info, password: str | None) -> ObjectId:
+    """The viewer, if this is their password; without one, if they have given a fresh proof. Raises Refusal."""
+    if password is None:
+        return (await require_fresh_proof(info)).user_id
+    viewer_id = info.context.require_viewer()
+    await prove_by_password(info, viewer_id, password)
+    return viewer_id
 
 
 @mutation(

@@ -11,6 +11,7 @@ from datasources.mongo import clock
 from domain.errors import BadInput
 from domain.ids import from_global_id
 from domain.limits import NODES_MAX
+from domain.records.exports import ExportRecord
 from domain.records.factors import PasskeyRecord
 from domain.records.images import ImageRecord
 from domain.records.notifications import NotificationRecord
@@ -125,6 +126,11 @@ async def _passkey(context: Context, passkey_id: ObjectId) -> PasskeyRecord | No
     return next((passkey for passkey in factors.passkeys if passkey.id == passkey_id), None)
 
 
+async def _export(context: Context, user_id: ObjectId) -> ExportRecord | None:
+    """An export has its account's id."""
+    return await context.sources.account.exports.find(user_id) if user_id == context.viewer_id else None
+
+
 async def _viewer(context: Context, user_id: ObjectId) -> SignedIn | None:
     return signed_in(context.session) if user_id == context.viewer_id else None
 
@@ -149,6 +155,7 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "AccessToken": _access_token,
     "Passkey": _passkey,
     "Session": _session,
+    "Export": _export,
     "Viewer": _viewer,
     **{name: _notification(name) for name in NOTIFICATION_TYPES},
 }

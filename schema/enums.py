@@ -9,6 +9,7 @@ from domain.errors import UserErrorCode
 from domain.image_formats import RenditionFormat, SourceFormat
 from domain.limits import MAX_IMAGE_MIB, RANKING_KEPT
 from domain.records.comments import CommentOrder
+from domain.records.exports import ExportStatus
 from domain.records.factors import SecondFactorMethod
 from domain.records.feeds import FeedOrder
 from domain.records.follows import FollowState
@@ -21,6 +22,7 @@ __all__ = [
     "AccessScope",
     "AccountStanding",
     "CommentOrder",
+    "ExportStatus",
     "FeedOrder",
     "FollowState",
     "NotificationKind",
@@ -53,6 +55,14 @@ _describe(
     "How comments are ordered.",
     NEWEST="Newest first.",
     TOP="Most liked first, the newest of equally liked ones before the others.",
+)
+_describe(
+    ExportStatus,
+    "How far an export is.",
+    PENDING="It waits for its turn.",
+    RUNNING="Its archive is being made.",
+    READY="The archive can be fetched.",
+    FAILED="The archive could not be made. The operators can have it tried again.",
 )
 _describe(
     FeedOrder,

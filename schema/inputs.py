@@ -17,6 +17,10 @@ _NEW_PASSWORD = (
     f"At least {limits.PASSWORD_MIN} characters. Neither one of the commonest passwords nor one's own handle or "
     "address, also with digits and signs after it."
 )
+_PASSWORD = (
+    "The viewer's password; not needed within "
+    f"{limits.PROOF_FRESH.seconds // 60} minutes of a login or of confirmIdentity."
+)
 
 
 def input_type(mutation: str, members: type) -> Any:
@@ -153,11 +157,12 @@ class ChangeUsernameInput:
 
 @strawberry.input
 class DeactivateAccountInput:
-    password: str | None = text_field(
-        "The viewer's password; not needed within ten minutes of a login or of confirmIdentity.",
-        max_length=limits.PASSWORD_MAX,
-        default=None,
-    )
+    password: str | None = text_field(_PASSWORD, max_length=limits.PASSWORD_MAX, default=None)
+
+
+@strawberry.input
+class RequestExportInput:
+    password: str | None = text_field(_PASSWORD, max_length=limits.PASSWORD_MAX, default=None)
 
 
 @strawberry.input

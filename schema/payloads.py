@@ -13,11 +13,13 @@ from datasources.accounts.session_tokens import Tokens
 from domain.errors import Refusal
 from domain.limits import KNOWN_DEVICE_KEPT, USER_ERRORS_MAX
 from domain.records.comments import CommentRecord
+from domain.records.exports import ExportRecord
 from domain.records.posts import PostRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from schema.comment import Comment
 from schema.connection import CommentEdge, EdgeData
+from schema.export import Export
 from schema.fields import plain, shown
 from schema.post import Post
 from schema.session import AuthTokens
@@ -86,6 +88,11 @@ class CommentPayload(Payload):
 @strawberry.type
 class DeleteAccountPayload(Payload):
     deleted_user_id: strawberry.ID | None = plain("The id that the account had.", default=None)
+
+
+@strawberry.type
+class RequestExportPayload(Payload):
+    export: ExportRecord | None = shown(Export, "The export, as it is now.")
 
 
 @strawberry.type

@@ -10,12 +10,14 @@ from bson import ObjectId
 from datasources.mongo import clock
 from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, PASSKEYS_MAX, SESSIONS_SHOWN
 from domain.rate_limits import Throttle
+from domain.records.exports import ExportRecord
 from domain.records.factors import PasskeyRecord
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
 from schema.connection import UserConnection, connected
 from schema.context import Info
 from schema.enums import AccountStanding, Role
+from schema.export import Export
 from schema.fields import computed, loaded, plain
 from schema.follow_request import FollowRequestConnection
 from schema.node import Node, presents
@@ -114,6 +116,10 @@ class Viewer(Node):
     )
     async def access_tokens(root: strawberry.Parent[SignedIn], info: Info) -> list[AccessTokenRecord]:
         return await info.context.sources.access_tokens.of_user(root.id)
+
+    @computed(Export | None, "Everything that the account has, if it was requested and has not expired.")
+    async def export(root: strawberry.Parent[SignedIn], info: Info) -> ExportRecord | None:
+        return await info.context.sources.account.exports.find(root.id)
 
     follow_requests: FollowRequestConnection | None = connected(
         FollowRequestConnection,

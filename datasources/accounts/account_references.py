@@ -6,7 +6,8 @@ follow is; an author among other users' interests, which are computed again from
 that are gone, and which `gc` looks through; entries and fan-outs of its posts, which are removed with posts and
 follows; `failures`, which are deleted at the very end; and `webhook_messages`, which name it by its global id: others
 are yet to be told, of the deletion too. Each is sent or dead within some three days, and a TTL index deletes dead ones
-after thirty (`datasources/events/webhook_messages.py`). The stream of Redis keeps events for `events_stream_days`.
+after thirty (`datasources/events/webhook_messages.py`). Other
+accounts' exports may name it until they expire. The stream of Redis keeps events for `events_stream_days`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,7 @@ def _by_follow_group(ids: Sequence[ObjectId]) -> Document:
 ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "sessions": [_by("user_id")],
     "factors": [_by("_id")],
+    "exports": [_by("_id")],
     "claims": [_by_key],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comment_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],

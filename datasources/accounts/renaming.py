@@ -7,11 +7,13 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import ClaimStore, ClaimTaken, to_refusal
+from datasources.mail.outbox import MailOutbox
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.transactions import in_transaction
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import USERNAME_CHANGES_MAX, USERNAME_KEPT_DAYS
+from domain.mails import MailKind
 from domain.records.users import UserState
 
 KEPT = timedelta(days=USERNAME_KEPT_DAYS)
@@ -20,17 +22,20 @@ KEPT = timedelta(days=USERNAME_KEPT_DAYS)
 class RenamingStore:
     """The handles of `users`, with those that an account has given up, and when it did."""
 
-    def __init__(self, database: Database, cache: UserCache) -> None:
+    def __init__(self, database: Database, cache: UserCache, mails: MailOutbox) -> None:
         self._client = database.client
         self._users: Readable = database["users"]
         self._writes = InvalidatingWrites(database["users"], cache.invalidate)
         self._claims = ClaimStore(database)
+        self._mails = mails
 
     async def rename(self, user_id: ObjectId, username: str, now: datetime) -> None:
         """Gives an account another handle, in one transaction; nothing happens if it is deleted. Safe to repeat.
 
-        The old handle stays claimed for `KEPT`. Another way to write the same handle is no change of it. Raises
-        Refusal: USERNAME_TAKEN, and QUOTA_EXCEEDED for more than `USERNAME_CHANGES_MAX` changes within `KEPT`.
+        The old handle stays claimed for `KEPT`, and the account is told by mail. Another way to write the same handle
+        is no change of it.
+
+        Raises Refusal: USERNAME_TAKEN, and QUOTA_EXCEEDED for more than `USERNAME_CHANGES_MAX` changes within `KEPT`.
         """
 
         async def apply(session: Session) -> None:
@@ -41,6 +46,8 @@ class RenamingStore:
             if username.lower() != account["username_key"]:
                 changes |= _changes(account, username.lower(), now)
                 await self._claims.replace_handle(account, username.lower(), session, kept_until=now + KEPT)
+                names = {"old": account["username"], "new": username}
+                await self._mails.add(MailKind.USERNAME_CHANGED, user_id=user_id, values=names, session=session)
             async with self._writes.invalidating([user_id], session) as users:
                 await users.update_one({"_id": user_id}, {"$set": changes}, session=session)
 

@@ -2,14 +2,17 @@
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.deactivation import DeactivationStore
+from datasources.accounts.exports import ExportStore
 from datasources.accounts.renaming import RenamingStore
 from datasources.jobs.queue import JobQueue
+from datasources.mail.outbox import MailOutbox
 from datasources.mongo.client import Database
 
 
 class AccountStores:
     """One store for each subject."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache) -> None:
-        self.renaming = RenamingStore(database, cache)
+    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache, mails: MailOutbox) -> None:
+        self.renaming = RenamingStore(database, cache, mails)
+        self.exports = ExportStore(database, job_queue)
         self.deactivation = DeactivationStore(database, job_queue, cache)

@@ -131,5 +131,10 @@ class MailOutbox:
         return False
 
 
+def mail_id_of(*facts: object) -> ObjectId:
+    """The id of the one mail that tells of something, made of what names it."""
+    return ObjectId(hashlib.sha256("/".join(map(str, facts)).encode()).digest()[:12])
+
+
 def _hash(address: str) -> bytes:
     return hashlib.sha256(address.lower().encode()).digest()

@@ -143,6 +143,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _EXPIRES,
     ],
     "mail_tokens": [IndexModel([("user_id", UP)], sparse=True), _EXPIRES],
+    "exports": [IndexModel([("kept_until", UP)], sparse=True)],
     "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],
     "webhook_endpoints": [],
     "webhook_messages": [

@@ -55,6 +55,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "webhook_endpoints": None,
     "webhook_messages": None,
     "leases": None,
+    "exports": _BY_ID,
     "purges": None,
     "mails": None,
     "mail_tokens": None,

@@ -37,13 +37,14 @@ async def ensure_bucket(client: "S3Client", name: str, region: str | None) -> No
         await client.head_bucket(Bucket=name)
 
 
-async def expire_daily(client: "S3Client", name: str) -> None:
-    """Has the server delete every object a day after it came."""
+async def expire_after(client: "S3Client", name: str, *, days: int) -> None:
+    """Has the server delete every object so many days after it came, and every unfinished upload after one day."""
     rule: LifecycleRuleTypeDef = {
         "ID": "expire-unused",
         "Status": "Enabled",
         "Filter": {"Prefix": ""},
-        "Expiration": {"Days": 1},
+        "Expiration": {"Days": days},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
     }
     with _tolerating_refusal(name, "lifecycle"):
         await client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})

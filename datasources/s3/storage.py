@@ -15,9 +15,10 @@ from botocore.exceptions import ClientError
 
 from config import Settings
 from datasources.mongo import clock
-from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers, open_to_readers, report_new_objects
+from datasources.s3.buckets import ensure_bucket, expire_after, open_to_browsers, open_to_readers, report_new_objects
 from datasources.s3.connections import PatientSession
 from datasources.s3.errors import ABSENT, BlobsNotDeleted, error_code
+from datasources.s3.export_files import ExportFiles
 from datasources.s3.keys import is_public, original_key, prefixes_of
 from datasources.s3.signed_downloads import Signer, signer_of
 from domain.records.uploads import UploadRecord
@@ -85,6 +86,7 @@ class Blobs:
         self._client = client
         self._signer = signer  # signs addresses for clients; it sends nothing
         self._media_signer = media_signer
+        self.exports = ExportFiles(client, signer, settings)
         self._settings = settings
         self._public_base = settings.media_url
         self._incoming = settings.incoming_bucket
@@ -192,11 +194,12 @@ class Blobs:
         bucket to the world is left to its owner, who rather puts CloudFront before it. The origins that may use what
         they can reach are set everywhere: that opens nothing.
         """
+        await self.exports.ensure_bucket()
         async with asyncio.timeout(self._time_limit):
             region = None if self._settings.s3_endpoint_url else self._settings.s3_region
             await ensure_bucket(self._client, self._incoming, region)
             await ensure_bucket(self._client, self._media, region)
-            await expire_daily(self._client, self._incoming)
+            await expire_after(self._client, self._incoming, days=1)
             if origins := self._settings.storage_origins:
                 await open_to_browsers(self._client, self._incoming, origins, ["PUT"])
                 await open_to_browsers(self._client, self._media, origins, ["GET", "HEAD"])

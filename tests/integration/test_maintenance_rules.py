@@ -180,6 +180,16 @@ async def factors_of_nobody(world: World, _scene: Scene) -> None:
     await world.sources.one_time_codes.begin(ObjectId(), now())
 
 
+async def export_of_nobody(world: World, _scene: Scene) -> None:
+    made = {"requested_at": now(), "key": "x.zip", "kept_until": now()}
+    await world.sources.database["exports"].insert_one({"_id": ObjectId(), **made})
+
+
+async def export_without_an_end(world: World, scene: Scene) -> None:
+    made = {"requested_at": now(), "key": "x.zip", "byte_size": 1}
+    await world.sources.database["exports"].insert_one({"_id": scene.ana.id, **made})
+
+
 async def session_of_deactivated(world: World, scene: Scene) -> None:
     users = world.sources.database["users"]
     await world.sources.sessions.open(scene.bob.id, None, now())
@@ -247,6 +257,8 @@ BREAKS: dict[str, Break] = {
     "session.user_id": session_of_nobody,
     "factor._id": factors_of_nobody,
     "session.deactivated": session_of_deactivated,
+    "export._id": export_of_nobody,
+    "export.left_over": export_without_an_end,
     MISSING: feed_without_the_post,
     FEED_MODE: feed_that_is_pulled_and(live=True),
     f"{UNNOTIFIED}.POST_LIKED": lost_notification("POST_LIKED"),

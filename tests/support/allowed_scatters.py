@@ -11,6 +11,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     "The relay reads a sparse index of what is due, once a second.": (
         "* workers.runtime.outbox_relay.*",
         "feeds datasources.feed.feed_states.FeedStates.enqueue_due",
+        "exports datasources.accounts.exports.ExportStore.enqueue_expired",
         "* workers.runtime.drain.*",  # of `repair` and tests
     ),
     "One process of all asks what waits, four times a minute.": ("* workers.monitoring.*",),
@@ -49,6 +50,9 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "follows datasources.graph.follows.FollowStore._page",
         "follows datasources.graph.follows.FollowStore.accept_requests",
         "blocks datasources.graph.blocks.BlockStore.remove_follows",
+    ),
+    "An export is made at most once a day for an account, from indexes by who acted.": (
+        "* workers.exporting.contents._pages",
     ),
     "Interests are computed at most daily for a viewer, from indexes by who acted.": (
         "* datasources.feed.interests.*",

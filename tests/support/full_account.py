@@ -172,6 +172,7 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
     for visitor, visited in ((ana, bob), (bob, ana)):
         await sources.visits.add(visitor.id, visited.id, now())
         await sources.interests.get_or_compute(visitor.id, now())
+    await sources.account.exports.request(ana.id, now())
     await sources.rankings.keep(ana.id, [bobs_post.id], now())
     await sources.feed_listeners.set_read(ana.id, bobs_post.id)
     await sources.one_time_codes.begin(ana.id, now())

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.accounts.account_references import find_references
+from datasources.accounts.exports import export_prefix
 from datasources.accounts.users import DeletedAccount
 from datasources.mongo import clock
 from datasources.mongo.client import Session
@@ -110,6 +111,15 @@ async def _erase_readings(sources: Sources, user_id: ObjectId) -> bool:
     return False
 
 
+async def _erase_export(sources: Sources, user_id: ObjectId) -> bool:
+    """Deletes the export and every archive; one that is being made is deleted by who makes it, or by the next look."""
+    await sources.blobs.exports.delete(export_prefix(user_id))
+    export = await sources.account.exports.find(user_id)
+    if export is not None:
+        await sources.account.exports.erase(export)
+    return False
+
+
 async def _erase_tombstones(sources: Sources, user_id: ObjectId) -> bool:
     await sources.comments.delete_tombstones(user_id)
     await sources.posts.delete_tombstones(user_id)
@@ -137,6 +147,7 @@ DELETE_ACTS: Sequence[Step] = (
     lambda sources, user_id: sources.comment_likes.unlike_by_user(user_id, clock.now(), CHUNK),
     lambda sources, user_id: sources.posts.remove_mentions(user_id, CHUNK),
     lambda sources, user_id: sources.comments.remove_mentions(user_id, CHUNK),
+    _erase_export,
     _erase_notifications,
     _erase_readings,
     lambda sources, user_id: sources.mails.delete_of_account(user_id),
@@ -146,6 +157,7 @@ DELETE_ACTS: Sequence[Step] = (
 )
 # What is kept of acts that are over: idempotency keys, likes taken back, names in others' notifications, uploads.
 DELETE_REST: Sequence[Step] = (
+    _erase_export,
     _erase_tombstones,
     lambda sources, user_id: sources.post_likes.delete_taken_back(user_id, CHUNK),
     lambda sources, user_id: sources.comment_likes.delete_taken_back(user_id, CHUNK),

@@ -70,6 +70,8 @@ class Cast:
             self.scene.people[name] = to_global_id("User", user.id)
             session, _ = await self.world.sources.sessions.open(user.id, Device(client_name=name), now())
             self.scene.sessions[to_global_id("Session", session.id)] = name
+            await self.world.sources.account.exports.request(user.id, now())
+            self.scene.exports[to_global_id("Export", user.id)] = name
             token, _ = await self.world.sources.access_tokens.create(
                 session, "a program", [AccessScope.READ], lifetime=timedelta(days=1), now=now()
             )

@@ -112,6 +112,7 @@ EXPECTED: dict[str, Expected] = {
     "Query.notifications": _notices,
     "Viewer.user": lambda rules, viewer, _: [] if viewer is None else [rules.scene.people[viewer]],
     "Viewer.sessions": _mine("sessions"),
+    "Viewer.export": _mine("exports"),
     "Viewer.accessTokens": _mine("access_tokens"),
     "Viewer.passkeys": _mine("passkeys"),
     "Viewer.followRequests": lambda rules, viewer, _: _can_meet(

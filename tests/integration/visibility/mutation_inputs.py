@@ -91,6 +91,7 @@ READ_INPUTS = {
 WITHOUT_IDS = {
     "register",
     "changeUsername",
+    "requestExport",
     "login",
     "refreshSession",
     "changePassword",

@@ -70,6 +70,7 @@ class Scene:
     sessions: dict[Gid, Name] = field(default_factory=dict)
     access_tokens: dict[Gid, Name] = field(default_factory=dict)
     passkeys: dict[Gid, Name] = field(default_factory=dict)
+    exports: dict[Gid, Name] = field(default_factory=dict)
     accounts: dict[Gid, Name] = field(default_factory=dict)  # as type Viewer
 
     @property
@@ -82,7 +83,7 @@ class Scene:
     @property
     def owned(self) -> tuple[dict[Gid, Name], ...]:
         """What its owner alone sees, by id."""
-        return (self.uploads, self.sessions, self.access_tokens, self.passkeys, self.accounts)
+        return (self.uploads, self.sessions, self.access_tokens, self.passkeys, self.exports, self.accounts)
 
     def name_of(self, gid: Gid) -> Name:
         """The name of an account."""

@@ -9,7 +9,8 @@ from workers.maintenance.backup.folder import RAW, BackupError, BackupFolder
 from workers.maintenance.walk import SECONDS, SNAPSHOT_GONE, Watch, unwatched
 
 READ_AT_ONCE = 1_000
-NOT_KEPT = ("leases", "mail_tokens")  # a token that was used before would be good again
+# A token that was used before would be good again; the archives of exports are not in a backup.
+NOT_KEPT = ("exports", "leases", "mail_tokens")
 
 
 async def write_documents(

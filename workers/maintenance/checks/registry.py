@@ -8,6 +8,7 @@ from workers.maintenance.checks.check import Check, Repair
 from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
 from workers.maintenance.checks.comments import COMMENTS
 from workers.maintenance.checks.counters import COUNTER_CHECKS
+from workers.maintenance.checks.exports import EXPORTS
 from workers.maintenance.checks.feed_entries import MISSING_ENTRIES, WRONG_ENTRIES
 from workers.maintenance.checks.feed_modes import FEED_MODES
 from workers.maintenance.checks.feed_pages import FEED_PAGES
@@ -47,6 +48,7 @@ CHECKS: Sequence[Check] = (
     BLOCKS,
     MUTES,
     UPLOADS,
+    EXPORTS,
     SESSIONS,
     FACTORS,
     *UNREADABLE,

@@ -13,6 +13,7 @@ from datasources.feed.interests import InterestsRecord
 from datasources.mongo.client import Session
 from datasources.sources import Sources
 from domain.records.comments import CommentRecord
+from domain.records.exports import ExportRecord
 from domain.records.factors import FactorsRecord
 from domain.records.feeds import FeedRecord
 from domain.records.follows import FollowRecord
@@ -28,6 +29,7 @@ from workers.maintenance.checks.check import BY_HAND, Check, Finding, from_snaps
 RECORDS: Mapping[str, type[Record]] = {
     "comment_likes": LikeRecord,
     "comments": CommentRecord,
+    "exports": ExportRecord,
     "factors": FactorsRecord,
     "fan_outs": Chunk,
     "feeds": FeedRecord,

@@ -1,0 +1,103 @@
+"""Exports of accounts: one for each, which is a fact as long as its archive has to be built or deleted."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.jobs.outbox import add_pending, mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
+from datasources.mongo.client import Database, Document
+from datasources.mongo.lenient_reads import readable
+from datasources.mongo.queries import find_ids
+from datasources.s3.keys import account_part
+from domain.jobs import Fact, Task
+from domain.limits import EXPORT_KEPT_DAYS, EXPORT_PAUSE_HOURS
+from domain.records.exports import ExportRecord
+
+PAUSE = timedelta(hours=EXPORT_PAUSE_HOURS)
+KEPT = timedelta(days=EXPORT_KEPT_DAYS)
+LEASE = timedelta(minutes=3)  # longer than any step of making an archive takes
+
+
+class ExportStore:
+    """The collection `exports`. The id of an export is its account's."""
+
+    def __init__(self, database: Database, job_queue: JobQueue) -> None:
+        self._exports = database["exports"]
+        self._job_queue = job_queue
+
+    async def request(self, user_id: ObjectId, now: datetime) -> ExportRecord:
+        """The export of an account: a new one, to be built, unless the last one was requested within `PAUSE`.
+
+        One atomic write. Safe to repeat and side by side. The archive of an earlier one is deleted by the builder.
+        """
+        new: Document = {
+            "requested_at": now,
+            "key": f"{export_prefix(user_id)}{secrets.token_hex(16)}.zip",
+            **pending_fields([Task.BUILD_EXPORT], now),
+        }
+        earlier = {"_id": user_id, "requested_at": {"$lte": now - PAUSE}}
+        export: Document | None
+        try:
+            export = await self._exports.find_one_and_replace(earlier, new, upsert=True, return_document=True)
+        except DuplicateKeyError:
+            export = await self._exports.find_one({"_id": user_id})
+        if export is None:  # it was deleted in between
+            return await self.request(user_id, now)
+        await self._job_queue.enqueue_pending(Fact.EXPORT, [export])
+        return ExportRecord.from_document(export)
+
+    async def find(self, user_id: ObjectId) -> ExportRecord | None:
+        """The export of an account, if there is one."""
+        return readable(ExportRecord, await self._exports.find_one({"_id": user_id}))
+
+    async def pending(self, user_id: ObjectId, task: Task) -> ExportRecord | None:
+        """An export for which this is pending."""
+        export = await self._exports.find_one({"_id": user_id, "outbox": task.value})
+        return None if export is None else ExportRecord.from_document(export)
+
+    async def start(self, export: ExportRecord, upload_id: str, total: int, now: datetime) -> bool:
+        """Leases an export to who makes its archive, in place of an earlier try.
+
+        False if the export is another by now, or somebody holds the lease: who makes the archive renews it.
+        """
+        free = {"$or": [{"leased_until": None}, {"leased_until": {"$lte": now}}]}
+        started = {"upload_id": upload_id, "done": 0, "total": total, "leased_until": now + LEASE}
+        query = {**_same(export), "outbox": Task.BUILD_EXPORT.value, **free}
+        return (await self._exports.update_one(query, {"$set": started})).matched_count == 1
+
+    async def note_progress(self, export: ExportRecord, upload_id: str, done: int, now: datetime) -> bool:
+        """Notes how many steps are made, and renews the lease; False if the export is gone, or somebody else's."""
+        values = {"$set": {"done": done, "leased_until": now + LEASE}}
+        query = {**_same(export), "upload_id": upload_id}
+        return (await self._exports.update_one(query, values)).matched_count == 1
+
+    async def finish(self, export: ExportRecord, upload_id: str, byte_size: int, now: datetime) -> bool:
+        """Makes an export READY; False if it is gone or somebody else makes it."""
+        values: Document = {"$set": {"byte_size": byte_size, "kept_until": now + KEPT}}
+        query = {**_same(export), "upload_id": upload_id}
+        pipeline = [values, {"$unset": "leased_until"}, *mark_done(Task.BUILD_EXPORT)]
+        return (await self._exports.update_one(query, pipeline)).matched_count == 1
+
+    async def enqueue_expired(self, now: datetime, limit: int) -> None:
+        """Makes the deletion of up to `limit` archives pending that were kept for long enough. Safe to repeat."""
+        expired = {"kept_until": {"$lte": now}}
+        ids = await find_ids(self._exports, expired, sort=[("kept_until", 1)], limit=limit)
+        if ids:
+            pipeline = [add_pending([Task.CLEAN_UP], now), {"$unset": "kept_until"}]
+            await self._exports.update_many({"_id": {"$in": ids}, **expired}, pipeline)
+
+    async def erase(self, export: ExportRecord) -> None:
+        """Deletes an export whose archive is deleted, unless another was requested meanwhile. Safe to repeat."""
+        await self._exports.delete_one(_same(export))
+
+
+def export_prefix(user_id: ObjectId) -> str:
+    """The beginning of the keys of an account's archives; as for its images, nothing in it is the account's id."""
+    return f"{account_part(user_id)}/"
+
+
+def _same(export: ExportRecord) -> Document:
+    return {"_id": export.id, "key": export.key}

@@ -1,0 +1,259 @@
+"""Exports: everything of an account is in the archive, whoever dies, and nothing stays of it."""
+
+import asyncio
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import httpx2
+import pytest
+
+from datasources.accounts.exports import KEPT, LEASE, PAUSE, export_prefix
+from domain.ids import to_global_id
+from domain.jobs import Task
+from domain.records.exports import ExportStatus
+from domain.records.users import UserRecord
+from tests.support.auditing import audit, store_files
+from tests.support.factories import World, now
+from tests.support.full_account import create_full_account
+from workers.exporting import contents
+from workers.exporting.contents import File
+from workers.exporting.tables import TABLES
+from workers.handlers import build_export as handler
+from workers.handlers.build_export import build_export, delete_export
+from workers.runtime.handler import RetryLater
+from workers.runtime.outbox_relay import relay_due
+
+
+async def request(world: World, user: UserRecord) -> None:
+    await world.sources.account.exports.request(user.id, now())
+
+
+async def fetch(world: World, web: httpx2.AsyncClient, user: UserRecord) -> zipfile.ZipFile:
+    """The archive, as somebody with its address gets it."""
+    export = await world.sources.account.exports.find(user.id)
+    assert export is not None
+    assert export.status is ExportStatus.READY
+    answer = await web.get(await world.sources.blobs.exports.signed_url(export.key, "mine.zip"))
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="mine.zip"'
+    assert len(answer.content) == export.byte_size
+    archive = zipfile.ZipFile(BytesIO(answer.content))
+    assert archive.testzip() is None
+    return archive
+
+
+def rows(archive: zipfile.ZipFile, table: str) -> list[dict[str, Any]]:
+    names = sorted(name for name in archive.namelist() if name.startswith(f"{table}-"))
+    return [row for name in names for row in json.loads(archive.read(name))]
+
+
+async def keys(world: World, user: UserRecord) -> list[str]:
+    return await world.sources.blobs.exports.keys(export_prefix(user.id))
+
+
+async def test_everything_is_in_the_archive(own: World, web: httpx2.AsyncClient) -> None:
+    account = await create_full_account(own)
+    ana = account.ana
+    await request(own, ana)
+    await build_export(own.tools, str(ana.id))
+    archive = await fetch(own, web, ana)
+    me = json.loads(archive.read("account.json"))
+    assert (me["username"], me["email"], me["biography"]) == (ana.username, f"{ana.username}@example.com", "about me")
+    tables = {name.rpartition("-")[0] for name in archive.namelist() if name.endswith("-0001.json")}
+    assert tables == {table.name for table in TABLES}
+    post = next(row for row in rows(archive, "posts") if row["id"] == to_global_id("Post", account.post.id))
+    assert post["mentions"] == [{"id": to_global_id("User", account.bob.id), "username": account.bob.username}]
+    assert {row["text"] for row in rows(archive, "comments")} == {"mine", "a reply", "hidden"}
+    assert rows(archive, "following")[0]["user"]["username"] == account.bob.username
+    images = [image["uploadId"] for row in rows(archive, "posts") for image in row["images"]]
+    sent = [name.removeprefix("images/").partition(".")[0] for name in archive.namelist() if name.startswith("images/")]
+    assert set(sent) & set(images)
+    assert {archive.read(name) for name in archive.namelist() if name.startswith("images/")} == {b"a picture"}
+
+
+async def test_it_has_no_secrets_and_no_names_that_its_owner_may_not_see(own: World, web: httpx2.AsyncClient) -> None:
+    account = await create_full_account(own)
+    ana, eve = account.ana, account.others[2]  # eve has blocked ana
+    await own.sources.database["follows"].insert_one(
+        {"follower_id": ana.id, "followee_id": eve.id, "state": "FOLLOWING", "version": 1}
+    )
+    await own.sources.database["exports"].delete_one({"_id": ana.id})
+    await request(own, ana)
+    await build_export(own.tools, str(ana.id))
+    archive = await fetch(own, web, ana)
+    words = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+    for secret in (b"hash", b"salt", eve.username.encode(), str(ana.id).encode()):
+        assert secret not in words
+    named = {row["user"]["id"]: row["user"]["username"] for row in rows(archive, "following")}
+    assert named[to_global_id("User", eve.id)] is None
+
+
+async def test_tables_and_archives_of_any_length_are_whole(
+    own: World, web: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "PAGE", 3)
+    ana, bob = await own.users(2)
+    post = await own.post(bob)
+    for number in range(10):
+        await own.comment(post, ana, f"number {number}")
+        await own.sources.visits.add(ana.id, (await own.user()).id, now())
+    mine = [await own.post(ana) for _ in range(4)]
+    for each in mine:
+        await store_files(own, each)
+    await own.drain()
+    big = bytes(range(256)) * 40_000  # ten megabytes: several parts
+
+    async def read(_key: str) -> bytes:
+        return big
+
+    monkeypatch.setattr(own.sources.blobs, "read_media", read)
+    await own.sources.database["uploads"].insert_many(
+        [
+            {
+                "_id": each.images[0].id,
+                "owner_id": ana.id,
+                "status": "READY",
+                "format": "JPEG",
+                "byte_size": 1,
+                "sha256": "",
+                "key": "",
+                "created_at": now(),
+                "expires_at": now(),
+                "image": each.images[0].to_document(),
+            }
+            for each in mine
+        ]
+    )
+    await request(own, ana)
+    await build_export(own.tools, str(ana.id))
+    archive = await fetch(own, web, ana)
+    assert [row["text"] for row in rows(archive, "comments")] == [f"number {number}" for number in range(10)]
+    assert len(rows(archive, "visited_profiles")) == 10
+    images = [name for name in archive.namelist() if name.startswith("images/")]
+    assert len(images) == 4
+    assert archive.read(images[0]) == big
+
+
+async def test_one_a_day_and_a_repetition_answers_the_same(own: World) -> None:
+    ana, exports = await own.user(), own.sources.account.exports
+    made = await asyncio.gather(*(exports.request(ana.id, now()) for _ in range(5)))
+    assert len({export.key for export in made}) == 1
+    await build_export(own.tools, str(ana.id))
+    again = await exports.request(ana.id, now())
+    assert (again.key, again.status) == (made[0].key, ExportStatus.READY)
+    later = await exports.request(ana.id, now() + PAUSE)
+    assert (later.key == made[0].key, later.status) == (False, ExportStatus.PENDING)
+    await build_export(own.tools, str(ana.id))
+    assert await keys(own, ana) == [later.key]
+
+
+class Died(BaseException):
+    pass
+
+
+@pytest.fixture
+def files() -> list[File]:
+    """A few small files for the builder, between which a test can do things."""
+    return [File(f"{number}.txt", b"words" * 10, compressed=False) for number in range(3)]
+
+
+def give(monkeypatch: pytest.MonkeyPatch, files: list[File], *, before: int, do: Any) -> None:
+    async def files_of(*_given: Any) -> AsyncIterator[File]:
+        for number, file in enumerate(files):
+            if number == before:
+                await do()
+            yield file
+
+    monkeypatch.setattr(handler, "files_of", files_of)
+    monkeypatch.setattr(handler, "NOTED_EVERY", 0)
+
+
+async def test_a_killed_worker_is_replaced_and_leaves_nothing(
+    own: World, web: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, files: list[File]
+) -> None:
+    ana = await own.user()
+    await request(own, ana)
+
+    async def die() -> None:
+        raise Died
+
+    for before in range(3):
+        with monkeypatch.context() as patch:
+            give(patch, files, before=before, do=die)
+            with pytest.raises(Died):
+                await build_export(own.tools, str(ana.id))
+        export = await own.sources.account.exports.find(ana.id)
+        assert export is not None
+        assert (export.status, await keys(own, ana)) == (ExportStatus.RUNNING, [])
+        with pytest.raises(RetryLater):  # the lease of the dead worker
+            await build_export(own.tools, str(ana.id))
+        lapsed = {"$set": {"leased_until": now() - LEASE}}
+        await own.sources.database["exports"].update_one({"_id": ana.id}, lapsed)
+    await build_export(own.tools, str(ana.id))
+    assert "account.json" in (await fetch(own, web, ana)).namelist()
+    await audit(own)
+
+
+async def test_who_is_taken_over_stops_and_the_archive_stays_whole(
+    own: World, web: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, files: list[File]
+) -> None:
+    ana = await own.user()
+    await request(own, ana)
+
+    async def another_takes_over() -> None:
+        lapsed = {"$set": {"leased_until": now() - LEASE}}
+        await own.sources.database["exports"].update_one({"_id": ana.id}, lapsed)
+        with monkeypatch.context() as patch:
+            patch.setattr(handler, "files_of", contents.files_of)
+            await build_export(own.tools, str(ana.id))
+
+    give(monkeypatch, files, before=1, do=another_takes_over)
+    await build_export(own.tools, str(ana.id))
+    assert "account.json" in (await fetch(own, web, ana)).namelist()
+    await audit(own)
+
+
+@pytest.mark.parametrize("before", [0, 2])
+async def test_an_account_that_is_deleted_meanwhile_leaves_no_archive(
+    own: World, monkeypatch: pytest.MonkeyPatch, files: list[File], before: int
+) -> None:
+    ana = await own.user()
+    await request(own, ana)
+
+    async def delete() -> None:
+        await own.sources.users.delete(ana.id, now())
+        await own.drain()
+
+    give(monkeypatch, files, before=before, do=delete)
+    await build_export(own.tools, str(ana.id))
+    assert await keys(own, ana) == []
+    assert await own.sources.account.exports.find(ana.id) is None
+
+
+async def test_an_archive_is_deleted_when_it_was_kept_for_long_enough(own: World) -> None:
+    ana = await own.user()
+    await request(own, ana)
+    await own.drain()
+    await relay_due(own.sources, now() + KEPT - timedelta(minutes=1))
+    await delete_export(own.tools, str(ana.id))
+    assert len(await keys(own, ana)) == 1
+    await relay_due(own.sources, now() + KEPT + timedelta(minutes=1))
+    await own.drain()
+    assert await keys(own, ana) == []
+    assert await own.sources.account.exports.find(ana.id) is None
+    await audit(own)
+
+
+async def test_one_that_fails_again_and_again_says_so(own: World) -> None:
+    ana = await own.user()
+    await request(own, ana)
+    lost = {"$set": {"dead_lettered": [Task.BUILD_EXPORT.value]}, "$unset": {"due_at": ""}}
+    await own.sources.database["exports"].update_one({"_id": ana.id}, lost)
+    export = await own.sources.account.exports.find(ana.id)
+    assert export is not None
+    assert export.status is ExportStatus.FAILED
+    assert (await own.sources.account.exports.request(ana.id, now() + PAUSE)).status is ExportStatus.PENDING
