@@ -80,7 +80,9 @@ EXPORT_KEPT_DAYS = 3  # then its archive is deleted: people have it by then, or 
 # Mails, and the tokens in them
 PASSWORD_RESET_LIFE = timedelta(minutes=30)  # from the sending of the mail
 EMAIL_TOKEN_LIFE = timedelta(hours=24)  # people read mails the next day; a registration waits as long
+REGISTRATION_LIFE = timedelta(days=2)  # the longest that a mail may wait, and then the life of its token
 MAIL_TOKEN_MAX = 100  # characters
+LANGUAGE_MAX = 35  # characters of a language tag, as RFC 5646 advises
 
 # Sessions and retries
 LAST_USED_PRECISION = timedelta(minutes=1)  # of a session's `lastUsedAt`: not every request writes

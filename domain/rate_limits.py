@@ -24,6 +24,7 @@ class Action(StrEnum):
     LOGIN = "login"
     REGISTER = "register"
     PASSWORD_RESET = "password-reset"  # noqa: S105
+    MAIL = "mail"  # to verify an address
     PROOF = "proof"
     COMMENT = "comment"
     FOLLOW = "follow"
@@ -96,6 +97,9 @@ DEFAULTS: Mapping[str, str] = {
     "register.address": "30/3600",
     "password-reset.name": "3/3600",
     "password-reset.address": "10/3600",
+    "mail.account": "5/3600",
+    "mail.name": "3/3600",
+    "mail.address": "10/3600",
     "proof.account": "8/800",
     "proof.name": "8/800",
     "proof.address": "15/400",

@@ -1,5 +1,7 @@
 """Accounts and sessions: register, log in, refresh, log out."""
 
+from typing import Any
+
 import strawberry
 from bson import ObjectId
 
@@ -12,7 +14,9 @@ from datasources.rate_limits.actions import Use
 from domain.email_addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id, to_global_id
+from domain.languages import checked_language
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
+from domain.mails import MailKind
 from domain.password_rules import checked_password
 from domain.rate_limits import Action
 from domain.text import checked_display_name
@@ -20,7 +24,7 @@ from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.rate_limits import count_use
 from resolvers.root_fields import always, mutation
 from resolvers.second_factor import second_step
-from resolvers.sign_in import device_of, is_back, sign_in, signed_in_payload, wrong_credentials
+from resolvers.sign_in import device_of, sign_in, sign_in_first, signed_in_payload, wrong_credentials
 from resolvers.transport.client_address import shown_range
 from resolvers.usernames import new_username
 from schema.context import Context, Info
@@ -39,37 +43,46 @@ from schema.viewer import signed_in
 
 
 @mutation(
-    "Makes an account and logs in. Sent again with the same `idempotencyKey` it answers the same account, and the same "
-    "tokens as long as they are valid.",
+    "Makes an account and logs in. Where addresses have to be verified, it has a mail sent instead, and answers "
+    "neither tokens nor viewer: `verifyEmail` then makes the account and logs in. The answer is the same if another "
+    "account has the address; its owner gets a mail that says so. Sent again with the same "
+    "`idempotencyKey` it answers the same: the account, and the same tokens as long as they are valid.",
     answers_bad_token=always,
     while_suspended=True,
     limited_as=Action.REGISTER,
 )
 async def register(info: Info, given: RegisterInput) -> SessionPayload:
-    sources, key, device = info.context.sources, given.idempotency_key, device_of(info, given)
-    idempotency = Idempotency.of_registration(key, _known_before(given))
+    device_of(info, given)  # refuses a bad name of the client before anything is made
+    sources = info.context.sources
+    idempotency = Idempotency.of_registration(given.idempotency_key, _known_before(given))
     earlier = await _registered(info, given, idempotency)
     account = earlier or await _make_account(info, given, idempotency)
-    now, user_id = clock.now(), account.user_id
-    if key is None:
-        session, tokens = await sources.sessions.open(user_id, device, now)
-    else:
-        session, tokens = await sources.sessions.open_first(user_id, device, now, secret=key)
-    if earlier is not None and not await is_back(info, user_id):
+    if account is None or sources.settings.verification == "required":
+        return SessionPayload()
+    if sources.settings.verification == "later":
+        await sources.mails.add(MailKind.VERIFY_EMAIL, user_id=account.user_id, mail_id=account.user_id)
+    payload = await sign_in_first(info, account.user_id, given, secret=given.idempotency_key)
+    if payload is None:
         raise result_deleted()
-    return signed_in_payload(info, session, tokens)
+    return payload
 
 
 def _known_before(given: RegisterInput) -> dict[str, object]:
     """What a key of a registration goes with: what a version before knew too, so that a retry may come to either."""
     arguments = strawberry.asdict(given)
-    del arguments["platform"]
+    del arguments["platform"], arguments["language"]
     return {**arguments, "password": None}
 
 
 async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
-    """The account that an earlier try of this request made. Raises Refusal if the key came with other input."""
-    account = await info.context.sources.users.find_registered(idempotency)
+    """The account, or the registration to be verified, that an earlier try of this request made.
+
+    Raises Refusal if the key came with other input.
+    """
+    sources = info.context.sources
+    account = await sources.account.registrations.find_earlier(idempotency) or await sources.users.find_registered(
+        idempotency
+    )
     if account is None:
         return None
     if not await is_password_right(info, account.password_hash, given.password, account.user_id):
@@ -77,15 +90,24 @@ async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency
     return account
 
 
-async def _make_account(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials:
+async def _make_account(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
+    """Makes an account; None if its address has to be verified first. Raises Refusal."""
     sources = info.context.sources
     username = new_username(info, given.username)
     email = checked_email(given.email)
     password = checked_password(given.password, (username, email, email.partition("@")[0]), is_common)
-    name = checked_display_name(given.display_name or username)
-    password_hash = await hash_password(info, password)
+    name, language = checked_display_name(given.display_name or username), checked_language(given.language)
+    password_hash, now = await hash_password(info, password), clock.now()
     try:
-        user = await sources.users.register(username, email, password_hash, name, clock.now(), idempotency=idempotency)
+        if sources.settings.verification == "required":
+            await sources.account.registrations.begin(username, email, password_hash, name, language, idempotency)
+            return None
+        profile: dict[str, Any] = {"language": language, "email_verified_at": now}
+        if sources.settings.verification == "later":
+            del profile["email_verified_at"]
+        user = await sources.users.register(
+            username, email, password_hash, name, now, idempotency=idempotency, **profile
+        )
     except Refusal:
         account = await _registered(info, given, idempotency)  # a concurrent duplicate was faster
         if account is None:

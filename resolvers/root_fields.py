@@ -12,6 +12,7 @@ from domain.rate_limits import Action, RateLimited
 from domain.standing import refuse_suspended
 from resolvers.rate_limits import count_use, to_refusal
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
+from resolvers.verified_only import refuse_unverified
 from schema.context import Context, Info
 from schema.field_metadata import SIGNED_IN, bounded, scoped
 from schema.inputs import input_type
@@ -92,6 +93,7 @@ def mutation(
                 check_lengths(given)
                 if limited_as is not None:
                     await count_use(info, limited_as)
+                await refuse_unverified(info.context, name)
                 return await function(info, given)
             except Refusal as refusal:
                 return payload.refused(refusal)

@@ -8,6 +8,7 @@ from datasources.accounts.session_tokens import Tokens
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import CLIENT_NAME_MAX, PLATFORM_MAX
+from domain.mails import MailKind
 from domain.records.users import Device, SessionRecord, UserState
 from domain.text import checked_line
 from resolvers.transport.client_address import shown_range
@@ -34,7 +35,7 @@ async def sign_in(
     whose hash the caller has checked.
     """
     sources, device, now = info.context.sources, device_of(info, client), clock.now()
-    known = known or KnownDevice.new()
+    is_new, known = known is None, known or KnownDevice.new()
     session, tokens = await sources.sessions.open(user_id, replace(device, known_as=known.hash), now)
     if checked_hash is not None and await sources.users.password_hash(user_id) != checked_hash:
         await sources.sessions.end(user_id, session.id)
@@ -42,9 +43,12 @@ async def sign_in(
     if not await is_back(info, user_id):
         raise wrong_credentials()
     await sources.known_devices.note_login(user_id, known, now)
-    payload = signed_in_payload(info, session, tokens)
-    payload.device_token = known.token
-    return payload
+    if is_new:
+        parts = (device.client_name, device.platform, device.network)
+        client_name = ", ".join(part for part in parts if part) or "?"
+        values = {"client": client_name, "time": f"{now:%Y-%m-%d %H:%M} UTC"}
+        await sources.mails.add(MailKind.NEW_LOGIN, user_id=user_id, values=values)
+    return signed_in_payload(info, session, tokens, known)
 
 
 async def known_device(info: Info, user_id: ObjectId, client: DeviceInput) -> KnownDevice | None:
@@ -54,10 +58,33 @@ async def known_device(info: Info, user_id: ObjectId, client: DeviceInput) -> Kn
     return await info.context.sources.known_devices.find_of(user_id, client.device_token, clock.now())
 
 
-def signed_in_payload(info: Info, session: SessionRecord, tokens: Tokens) -> LoginPayload:
+async def sign_in_first(
+    info: Info, user_id: ObjectId, client: ClientInput, *, secret: str | None
+) -> LoginPayload | None:
+    """Opens the first session of an account, whose device is known then; with the same `secret` the same one again.
+
+    None if the account was deleted meanwhile.
+    """
+    sources, now = info.context.sources, clock.now()
+    known = KnownDevice.new() if secret is None else KnownDevice.of_first_session(secret)
+    device = replace(device_of(info, client), known_as=known.hash)
+    if secret is None:
+        session, tokens = await sources.sessions.open(user_id, device, now)
+    else:
+        session, tokens = await sources.sessions.open_first(user_id, device, now, secret=secret)
+    if not await is_back(info, user_id):
+        return None
+    await sources.known_devices.note_login(user_id, known, now)
+    return signed_in_payload(info, session, tokens, known)
+
+
+def signed_in_payload(
+    info: Info, session: SessionRecord, tokens: Tokens, known: KnownDevice | None = None
+) -> LoginPayload:
     """The answer to who has logged in. Makes the rest of the operation the new session's."""
     info.context.session, info.context.bad_token = session, None
-    return LoginPayload(tokens=tokens, viewer=SignedIn(session.user_id))
+    device_token = None if known is None else known.token
+    return LoginPayload(tokens=tokens, viewer=SignedIn(session.user_id), device_token=device_token)
 
 
 async def is_back(info: Info, user_id: ObjectId) -> bool:

@@ -156,6 +156,7 @@ _describe(
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
     SECOND_FACTOR_REQUIRED="The password is right, and a second factor is needed: see LoginPayload.secondFactor.",
     IDENTITY_NOT_CONFIRMED="The viewer must first prove again who they are: see confirmIdentity.",
+    EMAIL_NOT_VERIFIED="The viewer has to verify their address first: see requestEmailVerification.",
     TOKEN_EXPIRED="The token of a mail is not valid, not any more, or was used; ask for another mail.",  # noqa: S106
     QUOTA_EXCEEDED="Today's or this month's images are used up, too many uploads were announced within an hour, "
     "the account has gone public too often today, it was deactivated a "

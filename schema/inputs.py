@@ -12,7 +12,7 @@ from schema.scalars import Upload
 from schema.text_fields import text_field
 
 _KEY = f"Send the same key to retry safely; kept {limits.IDEMPOTENCY_HOURS} hours."
-_TOKEN = "The token in the mail: what stands after `#token=` in its link."  # noqa: S105
+MAIL_TOKEN = "The token in the mail: what stands after `#token=` in its link."  # noqa: S105
 _NEW_PASSWORD = (
     f"At least {limits.PASSWORD_MIN} characters. Neither one of the commonest passwords nor one's own handle or "
     "address, also with digits and signs after it."
@@ -76,6 +76,9 @@ class RegisterInput(ClientInput):
     display_name: str | None = text_field(
         "Name to show, on one line; the handle when left out.", max_length=limits.DISPLAY_NAME_MAX, default=None
     )
+    language: str | None = text_field(
+        "Language of mails, as a tag: `en`, `de-AT`.", max_length=limits.LANGUAGE_MAX, default=None
+    )
     idempotency_key: strawberry.ID | None = plain(
         f"{_KEY} At least {limits.REGISTRATION_KEY_MIN} characters, drawn at random (a UUID will do), for it is "
         "nobody's but the sender's.",
@@ -114,7 +117,7 @@ class RequestPasswordResetInput:
 
 @strawberry.input
 class ResetPasswordInput:
-    token: str = text_field(_TOKEN, max_length=limits.MAIL_TOKEN_MAX)
+    token: str = text_field(MAIL_TOKEN, max_length=limits.MAIL_TOKEN_MAX)
     new_password: str = text_field(_NEW_PASSWORD, max_length=limits.PASSWORD_MAX)
 
 

@@ -58,7 +58,7 @@ class SessionPayload(Payload):
     tokens: Tokens | None = shown(AuthTokens, "Tokens of the new session.")
     viewer: SignedIn | None = shown(Viewer, "The signed-in person.")
     device_token: str | None = plain(
-        "Of a login: makes this device known. Send it with the next login here. It outlives the session, until that is "
+        "Makes this device known. Send it with the next login here. It outlives the session, until that is "
         f"revoked from another device, the viewer logs out everywhere, or {KNOWN_DEVICE_KEPT.days} days pass without a "
         "login. Keep it as safe as the tokens.",
         default=None,

@@ -54,6 +54,11 @@ class Viewer(Node):
     async def email(root: strawberry.Parent[SignedIn], info: Info) -> str:
         return await info.context.sources.users.email_of(root.id)
 
+    @computed(bool, "Whether they have verified the address; always true where the service does not ask for it.")
+    async def is_email_verified(root: strawberry.Parent[SignedIn], info: Info) -> bool:
+        sources = info.context.sources
+        return sources.settings.verification == "off" or await sources.account.emails.is_verified(root.id)
+
     @computed(Role, "What they may do beyond their own things.")
     async def role(root: strawberry.Parent[SignedIn], info: Info) -> Role:
         user = await info.context.loaders.user_by_id.load(root.id)

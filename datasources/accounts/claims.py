@@ -2,7 +2,8 @@
 
 A unique index holds on one shard of a cluster, and `users` is sharded by id. So each of these is the `_id` of a claim.
 Claims and account are written in one transaction, and deleted in one: there is never one without the other. A handle
-that an account has given up stays claimed by it for a while: `expires_at` says until when.
+that an account has given up stays claimed by it for a while: `expires_at` says until when. A registration whose address
+is not verified yet reserves its handle and its key; `registration_id` says which.
 
 A version before claims had unique indexes of `users` instead, and nothing removes them. While its processes run beside
 this one, they refuse what either has taken, and find who has registered at the other.
@@ -58,6 +59,39 @@ class ClaimStore:
             if failure["code"] != DUPLICATE_KEY:
                 raise
             raise ClaimTaken(Claimed(claims[failure["index"]]["_id"].partition(":")[0])) from None
+
+    async def reserve(self, registration: Document, session: Session) -> None:
+        """Reserves handle and key of a registration, within the caller's transaction. Raises ClaimTaken."""
+        for claimed in (Claimed.REGISTRATION, Claimed.USERNAME):
+            if claimed not in registration:
+                continue
+            claim_id = _id(claimed, registration[claimed])
+            lapsed: Document = {"registration_id": {"$exists": True}, "expires_at": {"$lte": clock.now()}}
+            await self._claims.delete_one({"_id": claim_id, **lapsed}, session=session)
+            reserved = {"registration_id": registration["_id"], "expires_at": registration["expires_at"]}
+            try:
+                await self._claims.insert_one({"_id": claim_id, **reserved}, session=session)
+            except DuplicateKeyError:
+                raise ClaimTaken(claimed) from None
+
+    async def free_reserved(self, registration: Document, session: Session) -> None:
+        """Frees what a registration has reserved, within the caller's transaction."""
+        ids = [_id(claimed, registration[claimed]) for claimed in Claimed if claimed in registration]
+        await self._claims.delete_many({"_id": {"$in": ids}, "registration_id": registration["_id"]}, session=session)
+
+    async def reserved_by(self, key: str) -> ObjectId | None:
+        """The registration that came with this idempotency key and is not completed yet."""
+        claim = await self._claims.find_one({"_id": _id(Claimed.REGISTRATION, key)})
+        return None if claim is None else claim.get("registration_id")
+
+    async def replace_email(self, account: Document, email: str, session: Session) -> None:
+        """Claims another address for an account, within the caller's transaction. Raises ClaimTaken."""
+        new, old = (_id(Claimed.EMAIL, key) for key in (email.lower(), account["email_key"]))
+        try:
+            await self._claims.insert_one({"_id": new, "user_id": account["_id"]}, session=session)
+        except DuplicateKeyError:
+            raise ClaimTaken(Claimed.EMAIL) from None
+        await self._claims.delete_one({"_id": old, "user_id": account["_id"]}, session=session)
 
     async def release(self, account: Document, session: Session, *, key_until: datetime) -> None:
         """Frees what a deleted account had, within the caller's transaction; its key of registration stays a while."""
@@ -128,8 +162,9 @@ def kept_claims_of(account: Document) -> Sequence[Document]:
 
 
 def has_lapsed(claim: Document) -> bool:
-    """Whether it is of a handle that its account has given up long ago."""
-    return "user_id" in claim and "expires_at" in claim and claim["expires_at"] <= clock.now()
+    """Whether it is of a handle that its account has given up long ago, or of a registration that nobody completed."""
+    is_held = "user_id" in claim or "registration_id" in claim
+    return is_held and "expires_at" in claim and claim["expires_at"] <= clock.now()
 
 
 def to_refusal(error: ClaimTaken | DuplicateKeyError) -> Refusal:

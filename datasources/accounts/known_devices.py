@@ -27,6 +27,11 @@ class KnownDevice(NamedTuple):
     def new(cls) -> Self:
         return cls(secrets.token_urlsafe(32))
 
+    @classmethod
+    def of_first_session(cls, secret: str) -> Self:
+        """The device of the first session of an account; the same again for the secret that its tokens are of."""
+        return cls(hashlib.sha256(f"device {secret}".encode(errors="replace")).hexdigest())
+
     @property
     def hash(self) -> str:
         return hashlib.sha256(self.token.encode(errors="replace")).hexdigest()

@@ -6,6 +6,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.accounts.claims import Claimed, ClaimStore
+from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable
 from domain.mails import MailKind
 from domain.records.mails import MailRecord
@@ -13,37 +14,73 @@ from domain.records.users import UserState
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a mail goes, and whose account it is about."""
+    """Where a mail goes, and whose account it is about, which may be a registration's.
+
+    There is no `username` in mails that others can have sent to any address: a handle may be an address of a web page.
+    """
 
     kind: MailKind
     address: str
+    user_id: ObjectId
     language: str | None = None
-    user_id: ObjectId | None = None
     username: str | None = None
 
 
 class RecipientStore:
-    """Reads `users`; it writes nothing."""
+    """Reads `users` and `registrations`; it writes nothing."""
 
     def __init__(self, database: Database) -> None:
         self._users: Readable = database["users"]
+        self._registrations: Readable = database["registrations"]
         self._claims = ClaimStore(database)
 
     async def find(self, mail: MailRecord) -> Recipient | None:
-        """Who gets a mail; None if there is nobody to send it to."""
-        user_id = mail.user_id
-        if mail.kind is MailKind.PASSWORD_RESET and mail.to is not None:
-            user_id = (await self._claims.find(Claimed.EMAIL, [mail.to.lower()])).get(mail.to.lower())
-        account = await self._account(user_id)
+        """Who gets which mail in place of this one; None if there is nobody to send it to."""
+        match mail.kind:
+            case MailKind.REGISTRATION:
+                return await self._registering(mail)
+            case MailKind.VERIFY_EMAIL:
+                return await self._verifying(mail)
+            case MailKind.PASSWORD_RESET:
+                account = await self._holder(mail.to)
+                return None if account is None else _of_account(mail.kind, account)
+        account = await self._account(mail.user_id)
+        return None if account is None else _of_account(mail.kind, account, mail.to)
+
+    async def _registering(self, mail: MailRecord) -> Recipient | None:
+        """Who registers with an address, or if it is an account's, its owner."""
+        registration = await self._registration(mail)
+        address = mail.to if registration is None else registration["email"]
+        account = await self._holder(address)
+        if registration is None:
+            is_asked_again = mail.user_id is None and account is not None and "email_verified_at" not in account
+            return _of_stranger(MailKind.VERIFY_EMAIL, account) if account and is_asked_again else None
+        if account is not None:
+            return _of_account(MailKind.ADDRESS_IN_USE, account)
+        return _of_stranger(mail.kind, registration)
+
+    async def _verifying(self, mail: MailRecord) -> Recipient | None:
+        """Who has to verify an address, or if it is another account's, its owner."""
+        account = await self._account(mail.user_id)
         if account is None:
             return None
-        return Recipient(
-            kind=mail.kind,
-            address=account["email"] if mail.kind is MailKind.PASSWORD_RESET else mail.to or account["email"],
-            language=mail.language or account.get("language"),
-            user_id=account["_id"],
-            username=account["username"],
-        )
+        holder = await self._holder(mail.to)
+        if holder is not None and holder["_id"] != account["_id"]:
+            return _of_account(MailKind.ADDRESS_IN_USE, holder)
+        return _of_stranger(mail.kind, {**account, "email": mail.to or account["email"]})
+
+    async def _registration(self, mail: MailRecord) -> Document | None:
+        """The registration that a mail is about, or the latest one with an address."""
+        waiting: Document = {"expires_at": {"$gt": clock.now()}}
+        if mail.user_id is not None:
+            return await self._registrations.find_one({"_id": mail.user_id, **waiting})
+        query = {"email_key": (mail.to or "").lower(), **waiting}
+        return await self._registrations.find_one(query, sort=[("_id", -1)])
+
+    async def _holder(self, address: str | None) -> Document | None:
+        """The account that has an address."""
+        key = (address or "").lower()
+        return await self._account((await self._claims.find(Claimed.EMAIL, [key])).get(key)) if key else None
 
     async def _account(self, user_id: ObjectId | None) -> Document | None:
         """An account that is not deleted."""
@@ -51,4 +88,20 @@ class RecipientStore:
         return None if user_id is None else await self._users.find_one(query, _FIELDS)
 
 
-_FIELDS = dict.fromkeys(("username", "email", "language"), 1)
+_FIELDS = dict.fromkeys(("username", "email", "email_verified_at", "language"), 1)
+
+
+def _of_account(kind: MailKind, account: Document, address: str | None = None) -> Recipient:
+    """The owner of an account, at another address than theirs if one is given."""
+    return Recipient(
+        kind=kind,
+        address=address or account["email"],
+        user_id=account["_id"],
+        language=account.get("language"),
+        username=account["username"],
+    )
+
+
+def _of_stranger(kind: MailKind, account: Document) -> Recipient:
+    """Who has yet to verify the address of an account or a registration."""
+    return Recipient(kind=kind, address=account["email"], user_id=account["_id"], language=account.get("language"))

@@ -24,14 +24,13 @@ GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
 
 
 class MailToken(Stored, frozen=True, kw_only=True):
-    """What a token is good for: the registration `subject_id`, or the account `user_id`, which may get `email`.
+    """What a token is good for: the account `user_id`, or the registration of that id, and the address it was sent to.
 
     It is `used` if this is the retry of whoever used it.
     """
 
     purpose: TokenPurpose
-    user_id: ObjectId | None = None
-    subject_id: ObjectId | None = None
+    user_id: ObjectId
     email: str
     used: bool = False
 
@@ -42,19 +41,16 @@ class MailTokenStore:
     def __init__(self, database: Database) -> None:
         self._tokens = database["mail_tokens"]
 
-    async def make(
-        self, purpose: TokenPurpose, email: str, *, user_id: ObjectId | None = None, subject_id: ObjectId | None = None
-    ) -> str:
+    async def make(self, purpose: TokenPurpose, email: str, user_id: ObjectId) -> str:
         """A new token, which is sent to this address. Earlier ones stay good: a mail may be sent twice."""
         token_id, secret = clock.new_id(), secrets.token_bytes(_SECRET_BYTES)
-        about: Document = {"user_id": user_id, "subject_id": subject_id}
         await self._tokens.insert_one(
             {
                 "_id": token_id,
                 "hash": _hash(secret),
                 "purpose": purpose.value,
                 "email": email,
-                **{name: value for name, value in about.items() if value is not None},
+                "user_id": user_id,
                 "expires_at": clock.now() + purpose.life,
             }
         )

@@ -7,6 +7,7 @@ from datasources.accounts.known_devices import DEVICES
 from datasources.accounts.mail_tokens import MailToken, MailTokenStore
 from datasources.accounts.sessions import SessionStore
 from datasources.mail.outbox import MailOutbox
+from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.transactions import in_transaction
 from domain.mails import MailKind, TokenPurpose
@@ -54,14 +55,15 @@ class PasswordChanges:
 
         With `old_hash` only if that is still the password. It uses up the `token` and ends all others that would set a
         password. False, with no change, if the account is deleted or has another password. Raises Refusal
-        (TOKEN_EXPIRED) if the token was used meanwhile.
+        (TOKEN_EXPIRED) if the token was used meanwhile. Whoever has the token of a mail has verified the address.
         """
+        fields: Document = {"password_hash": new_hash, **({"email_verified_at": clock.now()} if token else {})}
         query = _existing(user_id)
         if old_hash is not None:
             query["password_hash"] = old_hash
 
         async def apply(session: Session) -> bool:
-            changes = {"$set": {"password_hash": new_hash}, "$unset": {DEVICES: ""}}
+            changes = {"$set": fields, "$unset": {DEVICES: ""}}
             changed = await self._users.update_one(query, changes, session=session)
             if not changed.matched_count:
                 return False

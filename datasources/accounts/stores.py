@@ -2,7 +2,10 @@
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.deactivation import DeactivationStore
+from datasources.accounts.email_addresses import EmailStore
 from datasources.accounts.exports import ExportStore
+from datasources.accounts.mail_tokens import MailTokenStore
+from datasources.accounts.registrations import RegistrationStore
 from datasources.accounts.renaming import RenamingStore
 from datasources.jobs.queue import JobQueue
 from datasources.mail.outbox import MailOutbox
@@ -12,7 +15,11 @@ from datasources.mongo.client import Database
 class AccountStores:
     """One store for each subject."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache, mails: MailOutbox) -> None:
+    def __init__(
+        self, database: Database, job_queue: JobQueue, cache: UserCache, mails: MailOutbox, tokens: MailTokenStore
+    ) -> None:
+        self.registrations = RegistrationStore(database, cache, mails, tokens)
+        self.emails = EmailStore(database, mails, tokens)
         self.renaming = RenamingStore(database, cache, mails)
         self.exports = ExportStore(database, job_queue)
         self.deactivation = DeactivationStore(database, job_queue, cache)

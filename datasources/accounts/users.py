@@ -29,9 +29,8 @@ from domain.records.users import UserRecord, UserState
 from domain.usernames import typed_handle
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
-_PUBLIC = dict.fromkeys(
-    ("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest", "went_public_at", DEVICES), 0
-)
+_SECRET = ("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest", DEVICES)
+_PUBLIC = dict.fromkeys((*_SECRET, "went_public_at", "language", "email_verified_at"), 0)
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")
 MAX_REMEMBERED = 10_000  # handles; when there are more, they are looked up again

@@ -50,7 +50,6 @@ class MailOutbox:
         user_id: ObjectId | None = None,
         to: str | None = None,
         language: str | None = None,
-        subject_id: ObjectId | None = None,
         values: Mapping[str, str] | None = None,
         mail_id: ObjectId | None = None,
         session: Session | None = None,
@@ -66,7 +65,7 @@ class MailOutbox:
         if set(values) != set(MAILS[kind].values):
             raise ValueError(f"a mail of the kind {kind} has the values {MAILS[kind].values}")
         now = clock.now()
-        optional = {"user_id": user_id, "to": to, "language": language, "subject_id": subject_id}
+        optional = {"user_id": user_id, "to": to, "language": language}
         mail: Document = {
             "_id": mail_id or clock.new_id(),
             "kind": kind.value,
@@ -115,7 +114,7 @@ class MailOutbox:
         if recipient is not None:
             counted = {"kind": recipient[0].value, "recipient": _hash(recipient[1]), "sent_at": now}
         done = {"outcome": outcome.value, "expires_at": now + KEPT, **counted}
-        cleared = ["to", "values", "lease", "leased_until", "subject_id"]
+        cleared = ["to", "values", "lease", "leased_until"]
         await self._mails.update_one(
             {"_id": mail.id}, [{"$set": done}, {"$unset": cleared}, *mark_done(Task.SEND_MAIL)]
         )

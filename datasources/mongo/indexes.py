@@ -142,6 +142,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("recipient", UP), ("kind", UP), ("sent_at", UP)], sparse=True),
         _EXPIRES,
     ],
+    "registrations": [_listed_by("email_key"), _EXPIRES],
     "mail_tokens": [IndexModel([("user_id", UP)], sparse=True), _EXPIRES],
     "exports": [IndexModel([("kept_until", UP)], sparse=True)],
     "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],

@@ -59,6 +59,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "purges": None,
     "mails": None,
     "mail_tokens": None,
+    "registrations": None,
     "malformed": None,
     "failures": None,
 }

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from datasources.settings.environment import EnvironmentSettings
+from datasources.settings.lists import CommaList
 
 
 class MailSettings(EnvironmentSettings):
@@ -18,6 +19,15 @@ class MailSettings(EnvironmentSettings):
     mail_folder: Path | None = Field(None, description="The folder; the newest 200 mails stay there, as .eml files.")
     mail_language: str = Field("en", description="Language of mails to people whose own one is not known.")
     mail_timeout: float = Field(10.0, gt=0, le=30, description="Longest time for one step of a talk with the server.")
+    email_verification: Literal["required", "later", "off"] | None = Field(
+        None,
+        description="required: an account comes into being when its address is verified; later: it has to be verified "
+        "for `unverified_refused`; off: it counts as verified. By default required where mails are sent, else off.",
+    )
+    unverified_refused: CommaList = Field(
+        ("createPost", "addComment", "followUser"),
+        description="Mutations that are refused, with EMAIL_NOT_VERIFIED, to who has not verified their address.",
+    )
     app_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s#?]+$",
@@ -32,6 +42,11 @@ class MailSettings(EnvironmentSettings):
     smtp_password: SecretStr = SecretStr("")
 
     @property
+    def verification(self) -> Literal["required", "later", "off"]:
+        """When addresses are verified."""
+        return self.email_verification or ("off" if self.mail == "none" else "required")
+
+    @property
     def shown_mails(self) -> Path | None:
         """The folder whose mails the API shows as a page: in development only."""
         return self.mail_folder if self.mail == "folder" and self.environment == "development" else None
@@ -44,6 +59,8 @@ class MailSettings(EnvironmentSettings):
             raise ValueError("PHOTOGRAM_MAIL=folder needs PHOTOGRAM_MAIL_FOLDER")
         if self.mail == "folder" and self.environment == "production":
             raise ValueError("PHOTOGRAM_MAIL=folder is for development; production must send its mails")
+        if self.mail == "none" and self.verification != "off":
+            raise ValueError("PHOTOGRAM_EMAIL_VERIFICATION needs mails: set PHOTOGRAM_MAIL too")
         if self.smtp_security == "none" and self.smtp_user:
             raise ValueError("PHOTOGRAM_SMTP_SECURITY=none would send PHOTOGRAM_SMTP_PASSWORD in the clear")
         return self

@@ -32,7 +32,8 @@ async def run_create(settings: Settings, username: str, email: str, password: st
         display_name = checked_display_name(name or handle)
         async with open_sources(settings) as sources:
             hashed = await sources.passwords.hash(password)
-            await sources.users.register(handle, address, hashed, display_name, clock.now())
+            now = clock.now()
+            await sources.users.register(handle, address, hashed, display_name, now, email_verified_at=now)
     except Refusal as refusal:
         raise StartError(refusal.message) from None
     print(f"made {handle} ({display_name})")

@@ -97,6 +97,7 @@ async def _register_person(sources: Sources, person: Person, password_hash: str)
             person.display_name,
             joined_at(person.username),
             user_id=user_id(person.username),
+            email_verified_at=joined_at(person.username),
             biography=person.biography,
             website=person.website,
             is_private=person.is_private,

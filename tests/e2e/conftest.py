@@ -31,7 +31,8 @@ def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def e2e_settings(shared_settings: Settings, mails: Path) -> Iterator[Settings]:
     """Settings of the shared processes: a database and a key prefix of their own."""
-    with own_database(shared_settings, events=("redis",), mail="folder", mail_folder=mails) as settings:
+    changes: dict[str, object] = {"mail": "folder", "mail_folder": mails, "email_verification": "off"}
+    with own_database(shared_settings, events=("redis",), **changes) as settings:
         yield settings
 
 

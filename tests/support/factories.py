@@ -84,7 +84,13 @@ class World:
         """A new account that nobody follows. It has no usable password; `tests/e2e` registers properly."""
         name = f"user{next(_numbers)}_{secrets.token_hex(3)}"
         return await self.sources.users.register(
-            name, f"{name}@example.com", "no hash", name.title(), now(), is_private=is_private
+            name,
+            f"{name}@example.com",
+            "no hash",
+            name.title(),
+            now(),
+            is_private=is_private,
+            email_verified_at=now(),
         )
 
     async def users(self, count: int) -> list[UserRecord]:

@@ -180,7 +180,7 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
         await sources.sessions.open(ana.id, Device(client_name="phone"), now())
     outbox = MailOutbox(sources.database, sources.job_queue, is_on=True)
     await outbox.add(MailKind.PASSWORD_RESET, user_id=ana.id, to="ana@example.com")
-    await sources.mail_tokens.make(TokenPurpose.PASSWORD_RESET, "ana@example.com", user_id=ana.id)
+    await sources.mail_tokens.make(TokenPurpose.PASSWORD_RESET, "ana@example.com", ana.id)
     await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
 
 

@@ -10,6 +10,7 @@ ELSEWHERE = {
     "spent_challenges": "hashes, which a TTL index deletes within minutes",
     "failures": "deleted when their job is done",
     "purges": "names accounts only by what stands for them in keys",
+    "registrations": "of accounts that do not exist yet; a TTL index deletes them",
     "webhook_endpoints": "holds nothing of accounts",
     "webhook_messages": "global ids that must reach others; a TTL index deletes dead ones",
     "malformed": "raw messages, which a TTL index deletes",

@@ -168,6 +168,8 @@ RATE_LIMITS = {
     "wrong passwords from one address": "login.address",
     "wrong passwords from a known device": "login.device",
     "proofs of who one is, of an account": "proof.account",
+    "mails with a new password, to one address": "password-reset.name",
+    "mails to verify an address, to one": "mail.name",
     "registrations from one address": "register.address",
     "comments of an account": "comment.account",
     "follows and unfollows of an account": "follow.account",

@@ -83,9 +83,7 @@ async def _deliver(sources: Sources, mail: MailRecord, send: Send) -> None:
 async def _letter(sources: Sources, mail: MailRecord, recipient: Recipient) -> Letter:
     purpose, token = MAILS[recipient.kind].purpose, None
     if purpose is not None:
-        token = await sources.mail_tokens.make(
-            purpose, recipient.address, user_id=recipient.user_id, subject_id=mail.subject_id
-        )
+        token = await sources.mail_tokens.make(purpose, recipient.address, recipient.user_id)
     return Letter(
         id=str(mail.id),
         kind=recipient.kind,

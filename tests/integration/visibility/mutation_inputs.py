@@ -95,6 +95,8 @@ WITHOUT_IDS = {
     "login",
     "refreshSession",
     "changePassword",
+    "verifyEmail",
+    "requestEmailChange",
     "revokeOtherSessions",
     "createAccessToken",
     "confirmSecondFactor",

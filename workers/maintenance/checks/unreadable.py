@@ -22,6 +22,7 @@ from domain.records.mails import MailRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
 from domain.records.record import Record
+from domain.records.registrations import RegistrationRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import SessionRecord, UserRecord, UserState
 from workers.maintenance.checks.check import BY_HAND, Check, Finding, from_snapshot
@@ -40,6 +41,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "notifications": NotificationRecord,
     "post_likes": LikeRecord,
     "posts": PostRecord,
+    "registrations": RegistrationRecord,
     "sessions": SessionRecord,
     "uploads": UploadRecord,
     "users": UserRecord,
