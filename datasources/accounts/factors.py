@@ -19,9 +19,12 @@ class FactorStore:
         self._factors = database["factors"]
 
     async def of_user(self, user_id: ObjectId) -> FactorsRecord:
-        """The factors of an account, as they are stored."""
-        found = readable(FactorsRecord, await self._factors.find_one({"_id": user_id}))
-        return FactorsRecord(id=user_id) if found is None else found
+        """The factors of an account, as they are stored. Those that cannot be read raise: they are not none."""
+        document = await self._factors.find_one({"_id": user_id})
+        found = FactorsRecord(id=user_id) if document is None else readable(FactorsRecord, document)
+        if found is None:
+            raise RuntimeError("the factors of an account cannot be read")
+        return found
 
     async def add_passkey(self, user_id: ObjectId, passkey: PasskeyRecord) -> None:
         """Adds a passkey. Atomic. Raises Refusal (NOT_ALLOWED) if the account has it already, or enough."""

@@ -84,6 +84,14 @@ def test_a_key_that_is_none_is_refused_when_settings_are_read(key: str) -> None:
         Settings.model_validate({"secret_keys": key})
 
 
+async def test_factors_that_cannot_be_read_are_not_taken_for_none(world: World) -> None:
+    ana, sources = await world.user(), world.sources
+    document = {"_id": ana.id, "secret": b"sealed", "passkeys": [{"id": "of a later version"}]}
+    await sources.database["factors"].insert_one(document)
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        await sources.factors.of_user(ana.id)
+
+
 def test_a_code_is_good_for_three_steps_and_no_longer() -> None:
     secret, at = pyotp.random_base32(), now()
     code, step = pyotp.TOTP(secret).at(at), int(at.timestamp()) // SECONDS
