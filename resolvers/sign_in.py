@@ -63,9 +63,13 @@ async def sign_in_first(
 ) -> LoginPayload | None:
     """Opens the first session of an account, whose device is known then; with the same `secret` the same one again.
 
-    None if the account was deleted meanwhile.
+    None if the account was deleted meanwhile. Raises Refusal (SECOND_FACTOR_REQUIRED) if this is the retry of a
+    registration whose account has a second factor by now: it proves the password alone.
     """
     sources, now = info.context.sources, clock.now()
+    if (await sources.factors.of_user(user_id)).has_codes:
+        message = "The account has a second factor by now: log in."
+        raise Refusal(UserErrorCode.SECOND_FACTOR_REQUIRED, message)
     known = KnownDevice.new() if secret is None else KnownDevice.of_first_session(secret)
     device = replace(device_of(info, client), known_as=known.hash)
     if secret is None:

@@ -3,6 +3,7 @@
 import asyncio
 from base64 import urlsafe_b64encode
 from datetime import timedelta
+from secrets import token_hex, token_urlsafe
 from typing import Any
 
 import pyotp
@@ -79,6 +80,16 @@ async def test_a_login_needs_a_code_once_codes_are_on_and_each_code_is_good_once
     assert await nobody.refused("completeLogin", challenge=again["challenge"], oneTimeCode=code) == WRONG
     spent = await nobody.refused("completeLogin", challenge=challenge, oneTimeCode=app.code())
     assert spent == ("INVALID_CREDENTIALS", ["challenge"])
+
+
+async def test_a_registration_sent_again_does_not_get_around_the_second_factor(nobody: Api) -> None:
+    name, key = f"ana_{token_hex(4)}", token_urlsafe(16)
+    given = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, "idempotencyKey": key}
+    ana = await Person.register(nobody.http, **given)
+    await protected(ana)
+    assert await nobody.refused("register", **given) == ("SECOND_FACTOR_REQUIRED", None)
+    await ana.done("refreshSession", refreshToken=ana.refresh_token)
+    assert await nobody.refused("register", **given) == ("SECOND_FACTOR_REQUIRED", None)
 
 
 async def test_a_wrong_password_says_nothing_of_a_second_factor(register: Register) -> None:
