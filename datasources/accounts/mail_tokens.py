@@ -79,9 +79,16 @@ class MailTokenStore:
         if not used.matched_count:
             raise token_expired()
 
-    async def revoke(self, user_id: ObjectId, purpose: TokenPurpose, session: Session) -> None:
-        """Ends an account's unused tokens of a purpose, within the caller's transaction."""
-        unused: Document = {"user_id": user_id, "purpose": purpose.value, "used": {"$ne": True}}
+    async def revoke(
+        self, user_id: ObjectId, purpose: TokenPurpose, session: Session, *, kept_email: str | None = None
+    ) -> None:
+        """Ends an account's unused tokens of a purpose but those to one address, within the caller's transaction."""
+        unused: Document = {
+            "user_id": user_id,
+            "purpose": purpose.value,
+            "used": {"$ne": True},
+            "email": {"$ne": kept_email},
+        }
         await self._tokens.delete_many(unused, session=session)
 
     async def delete_of_account(self, user_id: ObjectId) -> bool:

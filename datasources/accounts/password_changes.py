@@ -54,8 +54,9 @@ class PasswordChanges:
         No device is known any more.
 
         With `old_hash` only if that is still the password. It uses up the `token` and ends all others that would set a
-        password. False, with no change, if the account is deleted or has another password. Raises Refusal
-        (TOKEN_EXPIRED) if the token was used meanwhile. Whoever has the token of a mail has verified the address.
+        password or another address, for which somebody may have asked who knew the old password. False, with no change,
+        if the account is deleted or has another password. Raises Refusal (TOKEN_EXPIRED) if the token was used
+        meanwhile. Whoever has the token of a mail has verified the address.
         """
         fields: Document = {"password_hash": new_hash, **({"email_verified_at": clock.now()} if token else {})}
         query = _existing(user_id)
@@ -64,12 +65,14 @@ class PasswordChanges:
 
         async def apply(session: Session) -> bool:
             changes = {"$set": fields, "$unset": {DEVICES: ""}}
-            changed = await self._users.update_one(query, changes, session=session)
-            if not changed.matched_count:
+            account = await self._users.find_one_and_update(query, changes, {"email": 1}, session=session)
+            if account is None:
                 return False
             if token is not None:
                 await self._tokens.use(token, session)
             await self._tokens.revoke(user_id, TokenPurpose.PASSWORD_RESET, session)
+            await self._tokens.revoke(user_id, TokenPurpose.EMAIL, session, kept_email=account["email"])
+            await self._mails.withdraw(MailKind.VERIFY_EMAIL, user_id, session)
             await self._sessions.end_others(user_id, kept_session, session)
             await self._mails.add(MailKind.PASSWORD_CHANGED, user_id=user_id, session=session)
             return True

@@ -124,6 +124,11 @@ class MailOutbox:
         ids = [mail.id for mail in mails]
         await self._mails.update_many({"_id": {"$in": ids}}, {"$unset": {"lease": "", "leased_until": ""}})
 
+    async def withdraw(self, kind: MailKind, user_id: ObjectId, session: Session) -> None:
+        """Deletes an account's waiting mails to other addresses than its own, within the caller's transaction."""
+        waiting: Document = {"user_id": user_id, "kind": kind.value, "to": {"$exists": True}}
+        await self._mails.delete_many(waiting, session=session)
+
     async def delete_of_account(self, user_id: ObjectId) -> bool:
         """Deletes the mails to a deleted account; False, as there are no more then. Safe to repeat."""
         await self._mails.delete_many({"user_id": user_id})

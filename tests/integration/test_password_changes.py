@@ -5,11 +5,16 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from config import Settings
+from datasources.mail.letters import texts_of
+from domain.errors import Refusal
+from domain.mails import MailKind
 from domain.records.users import Device
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
-from tests.support.factories import World, changed_sources, now
+from tests.support.factories import World, changed_sources, now, opened, own_database
+from tests.support.mail_server import running_mail_server, token_in
 
 LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } tokens { accessToken } } }"
 
@@ -51,6 +56,30 @@ async def test_a_session_that_the_transaction_has_not_seen_is_ended(
     monkeypatch.setattr(world.sources.mails, "add", add_late)
     assert await world.sources.password_changes.change(user_id, "another hash")
     assert await world.sources.sessions.of_user(user_id) == []
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_another_address_that_was_asked_for_before_is_not_taken(
+    shared_settings: Settings, *, is_sent: bool
+) -> None:
+    """Whoever knew the old password may have asked for it. A token for the account's own address stays good."""
+    async with running_mail_server() as server:
+        with own_database(shared_settings) as settings:
+            async with opened(server.settings(settings)) as world:
+                ana = await world.user()
+                own, subject = f"{ana.username}@example.com", texts_of("en")[MailKind.VERIFY_EMAIL]["subject"]
+                await world.sources.mails.add(MailKind.VERIFY_EMAIL, user_id=ana.id, to="thief@example.com")
+                await world.sources.mails.add(MailKind.VERIFY_EMAIL, user_id=ana.id)
+                if is_sent:
+                    await world.drain()
+                assert await world.sources.password_changes.change(ana.id, "another hash")
+                await world.drain()
+                tokens = {mail["To"]: token_in(mail) for mail in server.mails if mail["Subject"] == subject}
+                assert tokens.keys() == ({own, "thief@example.com"} if is_sent else {own})
+                assert (await world.sources.mail_tokens.find(tokens[own])).email == own
+                if is_sent:
+                    with pytest.raises(Refusal):
+                        await world.sources.mail_tokens.find(tokens["thief@example.com"])
 
 
 async def test_the_sessions_end_with_the_change_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
