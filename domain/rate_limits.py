@@ -85,13 +85,13 @@ POINTS, POINTS_OF_TOKEN = "points", "points.token"
 POINTS_OF_ADDRESS, POINTS_OF_STRANGER = "points.address", "points.stranger"
 
 # Of a member; the setting `rate_limits` replaces single ones. Those of login let at most 30 passwords be tried in five
-# minutes: two names (handle and e-mail address) by 8 + 3 each, or one address by 15 + 11.
+# minutes: an account's four names (mail address, handle, two former handles) by 5 + 2 each, or one address by 15 + 11.
 DEFAULTS: Mapping[str, str] = {
     POINTS: "100000/100",  # some 115 full pages of a feed at once, then more than one a second
     POINTS_OF_TOKEN: "75000/75",  # one runaway client leaves something to the account's others
     POINTS_OF_STRANGER: "60000/120",  # of all requests without a session from one address
     POINTS_OF_ADDRESS: "5000000/100",  # of all requests with a session: a whole university may have one address
-    "login.name": "8/800",
+    "login.name": "5/600",
     "login.address": "15/400",
     "login.device": "10/900",
     "register.address": "30/3600",

@@ -14,6 +14,7 @@ import pytest
 
 from config import Settings
 from datasources.sources import prepare
+from domain.limits import USERNAME_CHANGES_MAX
 from domain.rate_limits import DEFAULTS, Limit
 from tests.support.client import PASSWORD, Person
 from tests.support.factories import own_database
@@ -122,7 +123,8 @@ def test_defaults_let_so_few_be_tried_in_five_minutes() -> None:
         limit = Limit.parse(DEFAULTS[name])
         return limit.maximum + 300 / limit.interval
 
-    assert 2 * in_five_minutes("login.name") <= TRIED_MAX  # by handle and by e-mail address
+    names = 1 + 1 + USERNAME_CHANGES_MAX  # e-mail address, handle, former handles
+    assert names * in_five_minutes("login.name") <= TRIED_MAX
     assert in_five_minutes("login.address") <= TRIED_MAX
     assert in_five_minutes("login.device") <= TRIED_MAX
 
@@ -134,11 +136,14 @@ async def test_one_account_from_one_address(gate: Door) -> None:
     await expect_owner_logs_in(gate, owner, device)
 
 
-async def test_one_account_from_many_addresses_by_handle_and_by_mail(gate: Door) -> None:
+async def test_one_account_from_many_addresses_by_all_its_names(gate: Door) -> None:
     owner, device = await gate.owner()
-    names = (owner.username, f" @{owner.username.upper()}", f"{owner.username}@example.com")
+    names = [owner.username, f" @{owner.username.upper()}", f"{owner.username}@example.com"]
+    for _ in range(USERNAME_CHANGES_MAX):
+        names.append(f"new_{secrets.token_hex(6)}")
+        await owner.done("changeUsername", username=names[-1])
     addresses = [new_address() for _ in range(100)]
-    refused = await guess(gate, lambda n: names[n % 3], lambda n: addresses[n % 100])
+    refused = await guess(gate, lambda n: names[n % len(names)], lambda n: addresses[n // len(names) % 100])
     await expect_few(gate, refused)
     await expect_owner_logs_in(gate, owner, device)
 
