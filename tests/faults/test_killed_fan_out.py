@@ -30,7 +30,7 @@ async def test_a_worker_killed_during_long_fan_outs_leaves_every_feed_correct(
     for number in range(kills):
         worker = await stack.workers("feed", "large_fan_outs")
         posts.append(await world.post(author))
-        await eventually(lambda post=posts[-1]: is_begun(world, post))  # type: ignore[misc]
+        await eventually(lambda post=posts[-1]: is_begun(world, post), seconds=PATIENCE)  # type: ignore[misc]
         await asyncio.sleep(rng.uniform(0, 0.1))
         if number % 2:
             await world.sources.posts.delete(posts[-1].id, author.id, now())
