@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
+import pytest
 from bson import ObjectId
 
+from config import Settings
 from datasources.mongo.sharded_ids import new_id
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -17,6 +19,12 @@ from workers.handlers.fan_out import CHUNK
 PATIENCE = 240.0
 
 Record = Callable[[str, object], None]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings by which the posts of an author with so many followers are pushed all the same."""
+    return settings.model_copy(update={"feed_push_limit": 10**6})
 
 
 async def test_a_worker_killed_during_long_fan_outs_leaves_every_feed_correct(
