@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
+import pytest
 from bson import ObjectId
 
+from config import Settings
 from datasources.mongo.sharded_ids import new_id
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -19,6 +21,12 @@ PATIENCE = 240.0
 Record = Callable[[str, object], None]
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings by which the posts of an author with so many followers are pushed all the same."""
+    return settings.model_copy(update={"feed_push_limit": 10**6})
+
+
 async def test_a_worker_killed_during_long_fan_outs_leaves_every_feed_correct(
     world: World, stack: Stack, rng: Random, full_size: bool, record_property: Record
 ) -> None:
@@ -30,7 +38,7 @@ async def test_a_worker_killed_during_long_fan_outs_leaves_every_feed_correct(
     for number in range(kills):
         worker = await stack.workers("feed", "large_fan_outs")
         posts.append(await world.post(author))
-        await eventually(lambda post=posts[-1]: is_begun(world, post))  # type: ignore[misc]
+        await eventually(lambda post=posts[-1]: is_begun(world, post), seconds=PATIENCE)  # type: ignore[misc]
         await asyncio.sleep(rng.uniform(0, 0.1))
         if number % 2:
             await world.sources.posts.delete(posts[-1].id, author.id, now())

@@ -1,7 +1,7 @@
 """A worker with short leases and one handler: `python -m tests.faults.toy_worker slow|deadly`.
 
-`slow`: calls never end. `deadly`: calls kill their process, and a new process takes its place until the job is a dead
-letter. Redis counts the calls.
+`slow`: the first call for a job never ends, and later ones end at once: SQS may bring a message again. `deadly`: calls
+kill their process, and a new process takes its place until the job is a dead letter. Redis counts the calls.
 """
 
 import asyncio
@@ -29,10 +29,11 @@ def key(settings: Settings, name: str) -> str:
     return f"{settings.key_prefix}toy:{name}"
 
 
-async def slow(tools: Tools, _target: str) -> None:
-    calls = key(tools.sources.settings, "calls")
-    await tools.sources.redis.queue.of(calls).incr(calls)
-    await asyncio.Event().wait()
+async def slow(tools: Tools, target: str) -> None:
+    called, calls = (key(tools.sources.settings, name) for name in ("called", "calls"))
+    if await tools.sources.redis.queue.of(called).sadd(called, target):
+        await tools.sources.redis.queue.of(calls).incr(calls)
+        await asyncio.Event().wait()
 
 
 async def deadly(tools: Tools, _target: str) -> None:

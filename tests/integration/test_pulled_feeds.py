@@ -14,7 +14,8 @@ from domain.records.feeds import FeedRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.crashing import dies_before_write
-from tests.support.factories import World, now, opened
+from tests.support.emptying import empty
+from tests.support.factories import World, now, opened, own_database
 from tests.support.feeds import walk_feed
 from tests.support.interruptions import interruption
 from workers.handlers.fan_out import fan_out
@@ -24,12 +25,19 @@ from workers.runtime.outbox_relay import relay_due
 LIMIT = 5
 
 
-@pytest.fixture
-async def own(settings: Settings) -> AsyncIterator[World]:
+@pytest.fixture(scope="module")
+async def world(shared_settings: Settings) -> AsyncIterator[World]:
     """A world in which posts are pushed to the feeds of who follows five."""
-    changes = {"feed_following_limit": LIMIT, "feed_retained_entries": 4}
-    async with opened(settings.model_copy(update=changes)) as world:
-        yield world
+    with own_database(shared_settings, feed_following_limit=LIMIT, feed_retained_entries=4) as settings:
+        async with opened(settings) as world:
+            yield world
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """The module's world, emptied."""
+    world.sources.feed_states.limit = LIMIT
+    return await empty(world)
 
 
 class Reader:

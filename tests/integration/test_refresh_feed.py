@@ -16,7 +16,7 @@ from domain.ids import to_global_id
 from domain.paging import PageRequest
 from domain.records.feeds import FeedRecord
 from domain.records.users import UserRecord
-from tests.support.factories import World, items_of, now, opened
+from tests.support.factories import World, items_of, now, opened, own_database
 from workers.handlers.refresh_feed import refresh_feed
 from workers.maintenance.gc.steps import collect
 from workers.maintenance.rebuild_feeds import rebuild_feeds
@@ -27,11 +27,12 @@ from workers.runtime.outbox_relay import relay_due
 RETAINED = 3
 
 
-@pytest.fixture
-async def own(settings: Settings) -> AsyncIterator[World]:
+@pytest.fixture(scope="module")
+async def world(shared_settings: Settings) -> AsyncIterator[World]:
     """A world whose feeds retain three entries."""
-    async with opened(settings.model_copy(update={"feed_retained_entries": RETAINED})) as world:
-        yield world
+    with own_database(shared_settings, feed_retained_entries=RETAINED) as settings:
+        async with opened(settings) as world:
+            yield world
 
 
 async def state(world: World, owner: UserRecord) -> FeedRecord:
