@@ -101,7 +101,7 @@ class Loaders:
     """All loaders, for one viewer (None for a stranger).
 
     Posts, comments, users and relations are read through the caches. With `stored` they are read from the database, for
-    an operation that decides by them what it writes. To a viewer who `is_restricted`, `as_restricted` applies.
+    an operation that decides by them what it writes. Relations of one who `is_restricted` are `as_restricted`.
     """
 
     def __init__(
@@ -109,8 +109,7 @@ class Loaders:
     ) -> None:
         self._sources = sources
         self._viewer_id = viewer_id
-        self._stored = stored
-        self._is_restricted = is_restricted
+        self._stored, self._is_restricted = stored, is_restricted
         self.with_previews = False  # the comments below posts will be asked for too: they are read together
         self._like_mark: bytes | None = None  # of the viewer's likes, as it was when the operation first read posts
 
@@ -148,8 +147,8 @@ class Loaders:
         if self._viewer_id is None:
             return [STRANGERS] * len(user_ids)
         pairs = [(self._viewer_id, user_id) for user_id in user_ids]
-        relations = await self._read(self._sources.caches.relations, pairs, self._sources.relations.by_pairs)
-        return list(map(as_restricted, relations)) if self._is_restricted else relations
+        found = await self._read(self._sources.caches.relations, pairs, self._sources.relations.by_pairs)
+        return list(map(as_restricted, found)) if self._is_restricted else found
 
     @_loader
     async def viewer_like_by_post(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:

@@ -30,7 +30,6 @@ from datasources.accounts.roles import RoleReader
 from datasources.accounts.sealed_secrets import sealing_of
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
-from datasources.accounts.standings import StandingStore
 from datasources.accounts.stores import AccountStores
 from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
@@ -65,6 +64,7 @@ from datasources.media.file_intake import Intake
 from datasources.media.images import ImageStore
 from datasources.media.purges import PurgeStore
 from datasources.media.uploads import UploadStore
+from datasources.moderation.moderation import Moderation
 from datasources.mongo import clock
 from datasources.mongo.client import Client, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes, refuse_old_form
@@ -182,6 +182,8 @@ class Sources:
         self.kept_post_likes, self.kept_comment_likes = KeptLikes(self.post_likes), KeptLikes(self.comment_likes)
         self.comments = CommentStore(database, job_queue, caches.comments, sharded_ids)
         self.commenting = CommentingStore(database, job_queue, caches.comments, sharded_ids)
+        moderated = caches.users, caches.posts, caches.comments
+        self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids)
         self.read_your_writes = ReadYourWrites(database, sharded_ids)
         self.targets = Targets(database, sharded_ids)
 
@@ -197,8 +199,7 @@ class Sources:
         )
         self.feed_listeners = FeedListeners(redis.news, settings.key_prefix, news, self.background_writes)
         self.visits = VisitStore(database, self.background_writes)
-        self.interests = InterestStore(database, job_queue, self.visits)
-        self.rankings = RankingStore(database)
+        self.interests, self.rankings = InterestStore(database, job_queue, self.visits), RankingStore(database)
 
         self.notifications = NotificationStore(database, news)
         self.dead_letters = DeadLetterStore(database)
@@ -212,7 +213,6 @@ class Sources:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
         self.passwords = Passwords()
         self.users = UserStore(database, job_queue, self.caches.users)
-        self.standings = StandingStore(database, job_queue, self.caches.users)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         )

@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from domain.ids import to_global_id
 from domain.records.comments import CommentRecord
+from domain.records.moderation import DecisionRecord, ReportReason, Target
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import STRANGERS, can_view_comment, can_view_post
@@ -34,6 +35,8 @@ class EventType(StrEnum):
     USER_FOLLOWED = "user.followed"
     USER_UNFOLLOWED = "user.unfollowed"
     USER_DELETED = "user.deleted"
+    REPORT_OPENED = "report.opened"
+    ACCOUNT_SUSPENDED = "account.suspended"
 
     @property
     def full_name(self) -> str:
@@ -67,11 +70,16 @@ class Event(msgspec.Struct, frozen=True):
             "source": source,
             "type": self.type.full_name,
             "subject": self.subject,
-            "time": self.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": to_instant(self.time),
             "datacontenttype": "application/json",
             "sequence": f"{self.sequence:010}",
             "data": self.data,
         }
+
+
+def to_instant(moment: datetime) -> str:
+    """A time as events tell it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def post_event(post: PostRecord, at: datetime) -> Event:
@@ -138,6 +146,23 @@ def follow_event(
     data = {"followerId": to_global_id("User", follower_id), "followeeId": followee}
     kind = EventType.USER_FOLLOWED if stands else EventType.USER_UNFOLLOWED
     return Event(kind, follow_id, sequence, followee, at, data)
+
+
+def report_event(report_id: ObjectId, target: Target, reason: ReportReason, at: datetime) -> Event:
+    """That somebody reported a user, a post or a comment. Who did is not told."""
+    data = {
+        "targetId": to_global_id(target.type.value, target.id),
+        "userId": to_global_id("User", target.subject_id),
+        "reason": reason.value,
+    }
+    return Event(EventType.REPORT_OPENED, report_id, 1, data["targetId"], at, data)
+
+
+def suspension_event(decision: DecisionRecord) -> Event:
+    """That an account was suspended, or banned if there is no end."""
+    user = to_global_id("User", decision.subject_id)
+    data = {"userId": user, **({} if decision.until is None else {"until": to_instant(decision.until)})}
+    return Event(EventType.ACCOUNT_SUSPENDED, decision.id, 1, user, decision.created_at, data)
 
 
 def deletion_event(user_id: ObjectId, at: datetime) -> Event:

@@ -29,6 +29,8 @@ class Fact(StrEnum):
     PURGE = "purge"  # deleted public files
     MAIL = "mail"
     EXPORT = "export"  # everything that an account has, in an archive
+    REPORT = "report"
+    DECISION = "decision"  # of moderators
 
     @property
     def collection(self) -> str:
@@ -54,10 +56,11 @@ class Task(StrEnum):
     SCREEN = "screen"  # look at a new comment: it may have come too late, or have to be hidden
     ACCEPT_REQUESTS = "accept_requests"  # accept the follow requests of an account that went public
     MOVE_FILES = "move_files"  # move files to the area that fits who may see the images
-    END_SESSIONS = "end_sessions"  # end the sessions of an account that its owner has deactivated
     REMOVE_FOLLOWS = "remove_follows"  # end follows both ways after a block
     CLEAN_UP = "clean_up"  # remove what hangs on something deleted
     BUILD_EXPORT = "build_export"  # put everything that an account has into an archive
+    END_SESSIONS = "end_sessions"  # end the sessions of an account that was deactivated or suspended
+    END_DECISION = "end_decision"  # end a suspension, or delete what was removed, when the time has come
     PURGE_CDN = "purge_cdn"  # remove copies of deleted files from the CDN
     PUBLISH_REDIS = "publish_redis"  # tell others what happened (`domain/events.py`), by a stream of Redis
     PUBLISH_SNS = "publish_sns"  # the same by a topic of SNS
@@ -128,6 +131,8 @@ _PUBLISHED = {
     Fact.FOLLOW: _published(),
     Fact.POST: _published(),
     Fact.USER: _published(),
+    Fact.REPORT: _published(),
+    Fact.DECISION: _published(),
 }
 _LONG = 600.0  # seconds
 
@@ -166,6 +171,8 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.CLEAN_UP, Fact.COMMENT): JobSpec("janitor", seconds=_LONG),
     (Task.CLEAN_UP, Fact.POST): JobSpec("janitor", seconds=_LONG),
     (Task.CLEAN_UP, Fact.USER): JobSpec("janitor", seconds=_LONG),
+    (Task.END_SESSIONS, Fact.DECISION): JobSpec("janitor"),
+    (Task.END_DECISION, Fact.DECISION): JobSpec("janitor"),
     # A worker of its own: a CDN that is away must delay nothing else. It waits for more files of the same account.
     (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
     # A worker of its own: an archive takes minutes. One call holds a part of it and a few images in memory.

@@ -20,7 +20,7 @@ from domain.records.images import RenditionRecord
 from domain.records.posts import PostStatus
 from domain.records.record import Record
 from domain.records.uploads import UploadStatus
-from domain.records.users import AccountStanding, Role, UserState
+from domain.records.users import AccountStanding, Role, SensitiveContent, UserState
 
 Kind = TypeVar("Kind", bound=Record)
 Value = TypeVar("Value", bound=StrEnum)
@@ -29,6 +29,7 @@ HARMLESS: Mapping[type[StrEnum], StrEnum] = {
     UserState: UserState.SUSPENDED,  # nobody finds the account
     Role: Role.MEMBER,
     AccountStanding: AccountStanding.LIMITED,
+    SensitiveContent: SensitiveContent.VEIL,
     PostStatus: PostStatus.PROCESSING,  # only its author sees it, without images
     UploadStatus: UploadStatus.PROCESSING,
     FollowState: FollowState.NONE,

@@ -109,6 +109,15 @@ REGISTRATION_KEY_MIN = 16  # nobody may guess it: who has the key gets the new a
 LIKE_ANNOUNCED_ONCE_IN = timedelta(days=7)  # a like taken back and given again in this time is not news
 WITHDRAWN_NOTIFICATION_KEPT = timedelta(days=30)  # a client that resumes later than this is told of a gap
 
+# Moderation
+REPORT_NOTE_MAX = 1_000
+STATEMENT_MAX = 2_000  # of reasons, also of an appeal
+CASE_REPORTS_SHOWN = 20  # the latest; a moderator reads no more
+CASE_CLAIM = timedelta(minutes=15)  # in which others leave a case alone
+SUSPENSION_MAX = timedelta(days=366)
+APPEAL_WITHIN = timedelta(days=183)  # the six months of the EU's Digital Services Act (article 20)
+REMOVED_KEPT = APPEAL_WITHIN  # what was removed, until nobody can appeal any more
+
 # One GraphQL operation, fragments expanded where it matters
 OPERATION_TOKENS_MAX = 1_500
 OPERATION_DEPTH_MAX = 15

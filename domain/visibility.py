@@ -89,8 +89,8 @@ def can_view_content(owner: UserRecord, relation: Relation) -> bool:
 
 
 def can_view_post(post: PostRecord, author: UserRecord, relation: Relation) -> bool:
-    """A post: as its author's content, and only by the author until it is ready."""
-    if post.deleted or not can_view_content(author, relation):
+    """A post: as its author's content, and only by the author while it is not READY; by nobody once it is removed."""
+    if post.deleted or post.status is PostStatus.REMOVED or not can_view_content(author, relation):
         return False
     return post.status is PostStatus.READY or relation.is_self
 
@@ -104,9 +104,9 @@ def can_view_comment(comment: CommentRecord, author: UserRecord, relation: Relat
     """A comment below a post, or a reply to a comment, that the viewer may see: unless it or its author is hidden.
 
     A private account's comment below somebody else's post is as visible as that post. One that a screen or a moderator
-    has hidden is visible to its author alone, who is not to notice.
+    has hidden is visible to its author alone; one that a moderator has removed to nobody.
     """
-    if comment.deleted or (comment.hidden and not relation.is_self):
+    if comment.deleted or comment.removed or (comment.hidden and not relation.is_self):
         return False
     return can_meet(author, relation)
 

@@ -11,12 +11,15 @@ from datasources.mongo import clock
 from domain.errors import BadInput
 from domain.ids import from_global_id
 from domain.limits import NODES_MAX
+from domain.moderation import TOLD
 from domain.records.exports import ExportRecord
 from domain.records.factors import PasskeyRecord
 from domain.records.images import ImageRecord
+from domain.records.moderation import CaseRecord, DecisionRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import AccessTokenRecord, SessionRecord, UserRecord
+from resolvers.moderation import find_case, find_moderator
 from resolvers.root_fields import query
 from schema.context import Context, Info
 from schema.field_metadata import bounded
@@ -135,6 +138,16 @@ async def _viewer(context: Context, user_id: ObjectId) -> SignedIn | None:
     return signed_in(context.session) if user_id == context.viewer_id else None
 
 
+async def _decision(context: Context, decision_id: ObjectId) -> DecisionRecord | None:
+    (decision,) = await context.sources.moderation.decisions.readable_by_ids([decision_id])
+    is_told = decision is not None and decision.action in TOLD and decision.subject_id == context.viewer_id
+    return decision if is_told else None
+
+
+async def _case(context: Context, case_id: ObjectId) -> CaseRecord | None:
+    return None if await find_moderator(context) is None else await find_case(context, case_id)
+
+
 def _notification(type_name: str) -> Callable[[Context, ObjectId], Awaitable[NotificationRecord | None]]:
     async def find(context: Context, notification_id: ObjectId) -> NotificationRecord | None:
         notification = await context.loaders.notification_by_id.load(notification_id)
@@ -157,5 +170,7 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "Session": _session,
     "Export": _export,
     "Viewer": _viewer,
+    "Decision": _decision,
+    "ModerationCase": _case,
     **{name: _notification(name) for name in NOTIFICATION_TYPES},
 }

@@ -13,8 +13,9 @@ from domain.text import checked_biography, checked_display_name, checked_website
 from resolvers.root_fields import mutation, not_cleared
 from resolvers.spam import count_words
 from schema.context import Info
-from schema.inputs import UpdateProfileInput
-from schema.payloads import UserPayload
+from schema.inputs import UpdatePreferencesInput, UpdateProfileInput
+from schema.payloads import UserPayload, ViewerPayload
+from schema.viewer import signed_in
 
 
 @mutation(
@@ -57,3 +58,12 @@ async def _avatar(info: Info, global_id: str | None) -> ImageRecord | None:
         if upload is not None and upload.image is not None:
             return upload.image
     raise NotFound("ready upload of yours", field=["avatarUploadId"])
+
+
+@mutation("Changes what the viewer prefers. A member that is left out stays as it is.", while_suspended=True)
+async def update_preferences(info: Info, given: UpdatePreferencesInput) -> ViewerPayload:
+    viewer_id = info.context.require_viewer()
+    if given.sensitive_content is not UNSET:
+        wanted = not_cleared(given.sensitive_content, "sensitiveContent")
+        await info.context.sources.account.preferences.set_sensitive_content(viewer_id, wanted)
+    return ViewerPayload(viewer=signed_in(info.context.session))

@@ -13,23 +13,29 @@ from domain.records.exports import ExportStatus
 from domain.records.factors import SecondFactorMethod
 from domain.records.feeds import FeedOrder
 from domain.records.follows import FollowState
+from domain.records.moderation import CaseStatus, ModerationAction, ReportReason, ReportTargetType
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostStatus
 from domain.records.uploads import UploadStatus
-from domain.records.users import AccountStanding, Role
+from domain.records.users import AccountStanding, Role, SensitiveContent
 
 __all__ = [
     "AccessScope",
     "AccountStanding",
+    "CaseStatus",
     "CommentOrder",
     "ExportStatus",
     "FeedOrder",
     "FollowState",
+    "ModerationAction",
     "NotificationKind",
     "PostStatus",
     "RenditionFormat",
+    "ReportReason",
+    "ReportTargetType",
     "Role",
     "SecondFactorMethod",
+    "SensitiveContent",
     "SourceFormat",
     "UploadStatus",
     "UserErrorCode",
@@ -77,6 +83,8 @@ _describe(
     PROCESSING="Its images are being made; only its author sees it, on their profile and in no feed.",
     READY="Visible to those who may see it.",
     FAILED="An image was refused; only its author sees it, on their profile until deletePost dismisses it.",
+    HIDDEN="Moderators have hidden it: only its author sees it, on their profile; see Viewer.decisions.",
+    REMOVED="Moderators have removed it: nobody sees it.",
 )
 _describe(
     UploadStatus,
@@ -143,6 +151,51 @@ _describe(
     LIMITED="It acts within tighter limits for a time.",
     SUSPENDED="For a time nobody else sees it. Its owner reads and cannot act.",
     BANNED="As SUSPENDED, without an end.",
+)
+_describe(
+    SensitiveContent,
+    "How a client shows posts that are labelled sensitive.",
+    VEIL="Behind a veil, which the viewer lifts for each.",
+    SHOW="As other posts.",
+)
+_describe(
+    ReportReason,
+    "Why content is reported, or was decided upon.",
+    SPAM="Unwanted advertising or repetition.",
+    HARASSMENT="Bullying or harassment.",
+    NUDITY="Nudity or sexual content.",
+    VIOLENCE="Violence or threats.",
+    ILLEGAL="Against the law.",
+    OTHER="Something else; the note says what.",
+)
+_describe(
+    ReportTargetType,
+    "What can be reported.",
+    USER="A person's account.",
+    POST="A post.",
+    COMMENT="A comment or a reply.",
+)
+_describe(
+    CaseStatus,
+    "Whether a case waits for a decision.",
+    OPEN="It waits.",
+    CLOSED="It was decided.",
+)
+_describe(
+    ModerationAction,
+    "What moderators decide; APPEAL, EXPIRE and SET_ROLE stand in the log alone.",
+    DISMISS="Nothing is wrong.",
+    LABEL_SENSITIVE="A post is shown behind a veil, unless the viewer wants none.",
+    HIDE="Only its author sees a post or a comment.",
+    REMOVE="Nobody sees a post or a comment; it is deleted when nobody can appeal any more.",
+    WARN="The account is told what was wrong.",
+    LIMIT="The account acts within tighter limits for a time.",
+    SUSPEND="For a time nobody else sees the account, and it cannot act.",
+    BAN="As SUSPEND, without an end.",
+    RESTORE="What was decided before no longer holds.",
+    APPEAL="The account appealed.",
+    EXPIRE="A standing ended by itself.",
+    SET_ROLE="An operator gave the account a role.",
 )
 _describe(
     UserErrorCode,

@@ -6,12 +6,12 @@ import strawberry
 from strawberry.utils.str_converters import capitalize_first
 
 from domain import limits
-from schema.enums import SourceFormat
+from schema.enums import SensitiveContent, SourceFormat
 from schema.fields import plain
 from schema.scalars import Upload
 from schema.text_fields import text_field
 
-_KEY = f"Send the same key to retry safely; kept {limits.IDEMPOTENCY_HOURS} hours."
+KEY = f"Send the same key to retry safely; kept {limits.IDEMPOTENCY_HOURS} hours."
 MAIL_TOKEN = "The token in the mail: what stands after `#token=` in its link."  # noqa: S105
 _NEW_PASSWORD = (
     f"At least {limits.PASSWORD_MIN} characters. Neither one of the commonest passwords nor one's own handle or "
@@ -80,7 +80,7 @@ class RegisterInput(ClientInput):
         "Language of mails, as a tag: `en`, `de-AT`.", max_length=limits.LANGUAGE_MAX, default=None
     )
     idempotency_key: strawberry.ID | None = plain(
-        f"{_KEY} At least {limits.REGISTRATION_KEY_MIN} characters, drawn at random (a UUID will do), for it is "
+        f"{KEY} At least {limits.REGISTRATION_KEY_MIN} characters, drawn at random (a UUID will do), for it is "
         "nobody's but the sender's.",
         default=None,
     )
@@ -192,11 +192,19 @@ class UpdateProfileInput:
 
 
 @strawberry.input
+class UpdatePreferencesInput:
+    sensitive_content: SensitiveContent | None = plain(
+        "How clients show posts that are labelled sensitive. It cannot be cleared: null is refused.",
+        default=strawberry.UNSET,
+    )
+
+
+@strawberry.input
 class CreateUploadInput:
     format: SourceFormat = plain("Its format.")
     byte_size: int = plain("Its exact size.")
     sha256: str = text_field("SHA-256 of its bytes, base64.", max_length=limits.SHA256_BASE64_MAX)
-    idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
+    idempotency_key: strawberry.ID | None = plain(KEY, default=None)
 
 
 @strawberry.input
@@ -207,7 +215,7 @@ class CancelUploadInput:
 @strawberry.input
 class UploadImageInput:
     file: Upload = plain("The file.")
-    idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
+    idempotency_key: strawberry.ID | None = plain(KEY, default=None)
 
 
 @strawberry.input
@@ -218,7 +226,7 @@ class CreatePostInput:
     )
     location: LocationInput | None = plain("Where it was taken.", default=None)
     comments_enabled: bool | None = plain("Whether others may comment.", default=True)
-    idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
+    idempotency_key: strawberry.ID | None = plain(KEY, default=None)
 
 
 @strawberry.input
@@ -243,7 +251,7 @@ class AddCommentInput:
     post_id: strawberry.ID = plain("The post.")
     parent_id: strawberry.ID | None = plain("The comment to reply to.", default=None)
     text: str = text_field("Its words, at least one character that can be seen.", max_length=limits.COMMENT_MAX)
-    idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
+    idempotency_key: strawberry.ID | None = plain(KEY, default=None)
 
 
 @strawberry.input

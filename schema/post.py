@@ -53,6 +53,10 @@ class Post(Node):
         "met_user_by_id", key="mention_ids", description="Users mentioned in the caption.", max_items=MENTIONS_MAX
     )
     status: PostStatus = plain("Where it is in its life.")
+    is_sensitive: bool = plain(
+        "Whether moderators have labelled it sensitive: show it behind a veil, unless "
+        "Viewer.preferences.sensitiveContent is SHOW."
+    )
     failure: UserError | None = failure_field("Why it failed, if it did.")
     created_at: datetime = plain("When it was posted.")
     edited_at: datetime | None = plain("When its caption or its place was last changed; null if neither ever was.")

@@ -9,17 +9,19 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, PASSKEYS_MAX, SESSIONS_SHOWN
+from domain.paging import PageRequest
 from domain.rate_limits import Throttle
 from domain.records.exports import ExportRecord
 from domain.records.factors import PasskeyRecord
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
-from schema.connection import UserConnection, connected
+from schema.connection import ConnectionData, UserConnection, connected, to_connection
 from schema.context import Info
-from schema.enums import AccountStanding, Role
+from schema.enums import AccountStanding, Role, SensitiveContent
 from schema.export import Export
-from schema.fields import computed, loaded, plain
+from schema.fields import After, Before, First, Last, computed, loaded, plain
 from schema.follow_request import FollowRequestConnection
+from schema.moderation import DecisionConnection
 from schema.node import Node, presents
 from schema.second_factor import Passkey
 from schema.session import AccessToken, Session
@@ -36,6 +38,15 @@ class RateLimit:
     maximum: int = plain("How many there can be.")
     available: int = plain("How many there are now, as far as the answering process knows.")
     restore_rate_per_second: float = plain("How many come back in a second.")
+
+
+@strawberry.type(description="What the viewer prefers; see updatePreferences.")
+class ViewerPreferences:
+    """Presents a `SignedIn`."""
+
+    @computed(SensitiveContent, "How clients show posts that are labelled sensitive; VEIL unless it was changed.")
+    async def sensitive_content(root: strawberry.Parent["SignedIn"], info: Info) -> SensitiveContent:
+        return await info.context.sources.account.preferences.sensitive_content(root.id)
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -71,7 +82,7 @@ class Viewer(Node):
 
     @computed(datetime | None, "When that standing ends by itself; null if it does not.")
     async def standing_until(root: strawberry.Parent[SignedIn], info: Info) -> datetime | None:
-        return await info.context.sources.standings.until(root.id)
+        return await info.context.sources.moderation.standings.until(root.id)
 
     @computed(UploadQuota, "How many images they may still upload.")
     async def upload_quota(root: strawberry.Parent[SignedIn], info: Info) -> QuotaUse:
@@ -125,6 +136,22 @@ class Viewer(Node):
     @computed(Export | None, "Everything that the account has, if it was requested and has not expired.")
     async def export(root: strawberry.Parent[SignedIn], info: Info) -> ExportRecord | None:
         return await info.context.sources.account.exports.find(root.id)
+
+    @computed(ViewerPreferences, "What they prefer.")
+    def preferences(root: strawberry.Parent[SignedIn]) -> SignedIn:
+        return root
+
+    @computed(DecisionConnection | None, "What moderators decided about them, latest first.")
+    async def decisions(
+        root: strawberry.Parent[SignedIn],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> ConnectionData:
+        request = PageRequest.of(first, after, last, before)
+        return to_connection(await info.context.sources.moderation.decisions.about(root.id, request))
 
     follow_requests: FollowRequestConnection | None = connected(
         FollowRequestConnection,

@@ -8,6 +8,8 @@ follows; `failures`, which are deleted at the very end; and `webhook_messages`, 
 are yet to be told, of the deletion too. Each is sent or dead within some three days, and a TTL index deletes dead ones
 after thirty (`datasources/events/webhook_messages.py`). Other
 accounts' exports may name it until they expire. The stream of Redis keeps events for `events_stream_days`.
+In the moderators' log a pseudonym takes the account's place (`datasources/moderation/pseudonyms.py`); the ids of its
+posts and comments stay there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +76,9 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "interests": [_by("_id")],
     "profile_visits": [_within("v", "d", "o"), _by("_id.o")],
     "rankings": [_within("o", "n")],
+    "reports": [_by("reporter_id"), _by("subject_id")],
+    "cases": [_by("subject_id"), _by("claimed_by")],
+    "decisions": [_by("subject_id"), _by("moderator_id")],
 }
 
 

@@ -17,7 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.accounts.session_cache import AccessHashes, SessionCache, token_hash
 from datasources.accounts.session_tokens import Tokens, derived_token, session_id_of
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.transactions import after_transaction
@@ -54,8 +54,7 @@ class SessionStore:
     """The collection `sessions`; a TTL index removes a document when its refresh token has expired."""
 
     def __init__(self, database: Database, news: News, *, access_ttl: int, refresh_ttl: int) -> None:
-        self._sessions = database["sessions"]
-        self._users: Readable = database["users"]
+        self._sessions, self._users = database["sessions"], database["users"]
         self._news = news
         self._access_ttl = timedelta(seconds=access_ttl)
         self._refresh_ttl = timedelta(seconds=refresh_ttl)
@@ -87,17 +86,11 @@ class SessionStore:
             **self._hashes(tokens, salt, now),
         }
         await self._sessions.insert_one(document)
-        if await self._is_suspended(user_id):
+        # Read after the session is written: a change of standing, which ends all, is seen here or finds the session.
+        if await self._users.find_one({"_id": user_id, "state": UserState.SUSPENDED.value}, {"_id": 1}) is not None:
             document["is_restricted"] = True
             await self._sessions.update_one({"_id": session_id}, {"$set": {"is_restricted": True}})
         return SessionRecord.from_document(document), tokens
-
-    async def _is_suspended(self, user_id: ObjectId) -> bool:
-        """Whether an account is suspended, read after its session was written.
-
-        A suspension or its end, which ends all sessions, is either seen here or finds the session.
-        """
-        return await self._users.find_one({"_id": user_id, "state": UserState.SUSPENDED.value}, {"_id": 1}) is not None
 
     async def open_first(
         self, user_id: ObjectId, device: Device | None, now: datetime, *, secret: str
@@ -222,7 +215,13 @@ class SessionStore:
         """As `end_others`, without personal access tokens."""
         await self._end_those({"user_id": user_id, "_id": {"$ne": kept}, **LOGIN})
 
-    async def _end_those(self, query: Document, session: Session | None = None) -> None:
+    async def end_outdated(self, user_id: ObjectId, *, is_restricted: bool) -> None:
+        """Ends what this user opened under another standing. Safe to repeat."""
+        query = {"user_id": user_id, "is_restricted": {"$ne": True} if is_restricted else True}
+        while await self._end_those(query):  # more than once: a session that is about to end may make an access token
+            pass
+
+    async def _end_those(self, query: Document, session: Session | None = None) -> bool:
         rows = await self._sessions.find(query, projection={"_id": 1}, session=session).to_list()
 
         async def announce() -> None:
@@ -236,6 +235,7 @@ class SessionStore:
         finally:
             if session is None:
                 await announce()
+        return bool(rows)
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
         """Up to `SESSIONS_SHOWN` sessions of a user, latest login first."""

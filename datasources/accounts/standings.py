@@ -14,6 +14,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Task
+from domain.lenient_reading import known_value
 from domain.records.users import AccountStanding, Role, UserState
 
 _SUSPENDED = UserState.SUSPENDED.value
@@ -62,6 +63,11 @@ class StandingStore:
         """When the standing of an account ends by itself; None if it does not."""
         user = await self._users.find_one({"_id": user_id}, {"standing_until": 1})
         return None if user is None else user.get("standing_until")
+
+    async def state(self, user_id: ObjectId) -> UserState | None:
+        """The state of an account; None if it is deleted."""
+        user = await self._users.find_one(_present(user_id), {"state": 1})
+        return None if user is None else known_value(UserState, user["state"])
 
     async def is_by(self, user_id: ObjectId, decision_id: ObjectId, session: Session) -> bool:
         """Whether the standing of an account is still the one that this decision gave it."""

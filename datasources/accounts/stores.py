@@ -5,6 +5,7 @@ from datasources.accounts.deactivation import DeactivationStore
 from datasources.accounts.email_addresses import EmailStore
 from datasources.accounts.exports import ExportStore
 from datasources.accounts.mail_tokens import MailTokenStore
+from datasources.accounts.preferences import PreferenceStore
 from datasources.accounts.registrations import RegistrationStore
 from datasources.accounts.renaming import RenamingStore
 from datasources.jobs.queue import JobQueue
@@ -23,3 +24,4 @@ class AccountStores:
         self.renaming = RenamingStore(database, cache, mails)
         self.exports = ExportStore(database, job_queue)
         self.deactivation = DeactivationStore(database, job_queue, cache)
+        self.preferences = PreferenceStore(database)

@@ -145,6 +145,26 @@ INDEXES: dict[str, list[IndexModel]] = {
     "registrations": [_listed_by("email_key"), _EXPIRES],
     "mail_tokens": [IndexModel([("user_id", UP)], sparse=True), _EXPIRES],
     "exports": [IndexModel([("kept_until", UP)], sparse=True)],
+    "reports": [
+        _unique_where_present("reporter_id", "target_id", "is_open"),
+        _listed_by("reporter_id"),
+        _listed_by("case_id"),
+        _listed_by("subject_id"),
+    ],
+    "cases": [
+        _unique_where_present("open_target_id"),
+        _listed_by("status"),
+        _listed_by("subject_id"),
+        IndexModel([("claimed_by", UP)], sparse=True),
+    ],
+    "decisions": [
+        _unique_where_present("appeal_of"),
+        _unique_where_present("moderator_id", "idempotency_key"),
+        _listed_by("subject_id"),
+        _listed_by("target_id"),
+        IndexModel([("moderator_id", UP)], sparse=True),
+        IndexModel([("ends_at", UP)], sparse=True),
+    ],
     "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],
     "webhook_endpoints": [],
     "webhook_messages": [

@@ -18,6 +18,7 @@ from deploy.cli.backup_commands import backups
 from deploy.cli.dead_letter_commands import dlq
 from deploy.cli.exit_codes import WRONG_USAGE, exit_code_of
 from deploy.cli.maintenance_command import run_maintenance
+from deploy.cli.moderation_commands import moderation
 from deploy.cli.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Pause, Port, Processes, Sample
 from deploy.cli.settings_source import SettingsSource
 from deploy.cli.webhook_commands import webhooks
@@ -260,6 +261,7 @@ def delete_account(
 
 app.add_typer(backups)
 app.add_typer(webhooks, name="webhooks", short_help="Manage where signed webhooks are sent.")
+app.add_typer(moderation, name="moderation", short_help="Give roles, look at reports, decide.")
 app.add_typer(dlq, name="dlq", short_help="List dead letters, or have them tried again.")
 
 

@@ -14,7 +14,10 @@ class CommentOrder(StrEnum):
 
 
 class CommentRecord(Stored, frozen=True, kw_only=True):
-    """A text below a post. A reply has a `parent_id`. Only its author sees a `hidden` one."""
+    """A text below a post. A reply has a `parent_id`. Only its author sees a `hidden` one, and nobody a `removed` one.
+
+    What is removed is hidden too.
+    """
 
     post_id: ObjectId
     author_id: ObjectId
@@ -26,6 +29,7 @@ class CommentRecord(Stored, frozen=True, kw_only=True):
     like_count: int = 0
     reply_count: int = 0
     hidden: bool = False
+    removed: bool = False
     deleted: bool = False
 
     @property

@@ -15,6 +15,8 @@ class PostStatus(StrEnum):
     PROCESSING = "PROCESSING"
     READY = "READY"
     FAILED = "FAILED"
+    HIDDEN = "HIDDEN"
+    REMOVED = "REMOVED"
 
 
 class LocationRecord(Record, frozen=True, kw_only=True):
@@ -43,7 +45,10 @@ class PostDraft(Record, frozen=True, kw_only=True):
 
 
 class PostRecord(Stored, frozen=True, kw_only=True, dict=True):
-    """One or more photographs with a caption; `images` is empty until all of them are ready."""
+    """One or more photographs with a caption; `images` is empty until all of them are ready.
+
+    HIDDEN and REMOVED is what moderators make of a READY one.
+    """
 
     author_id: ObjectId
     caption: str
@@ -52,6 +57,7 @@ class PostRecord(Stored, frozen=True, kw_only=True, dict=True):
     location: LocationRecord | None = None
     comments_enabled: bool = True
     status: PostStatus
+    is_sensitive: bool = False
     failure: FailureRecord | None = None
     image_inputs: list[PostImage] = []
     images: list[ImageRecord] = []

@@ -47,6 +47,13 @@ class AccountStanding(StrEnum):
         return self in (AccountStanding.SUSPENDED, AccountStanding.BANNED)
 
 
+class SensitiveContent(StrEnum):
+    """How a viewer wants posts that are labelled sensitive."""
+
+    VEIL = "VEIL"
+    SHOW = "SHOW"
+
+
 class UserRecord(Stored, frozen=True, kw_only=True):
     """An account as others may see it; secrets and addresses are not in it.
 

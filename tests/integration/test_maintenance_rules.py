@@ -1,15 +1,19 @@
 """Every rule of a record is broken on purpose: `verify` finds it, `repair` repairs it, `verify` finds nothing more."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
+from datasources.moderation.deciding import Ruling
 from datasources.mongo.sharded_ids import COMMENT_KEY, key_in, new_id
 from domain.image_formats import SourceFormat
+from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostDraft, PostImage
+from domain.records.users import AccountStanding
 from tests.support.factories import World, now
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
@@ -26,7 +30,7 @@ from workers.maintenance.walk import Walk
 Break = Callable[[World, Scene], Awaitable[Any]]
 PENDING_FIELDS = {"outbox": "", "pending_since": "", "due_at": "", "enqueues": ""}
 RULES = {kind: repairs for check in CHECKS if check.looks_twice for kind, repairs in check.repairs.items()}
-ONLY_BY_HAND = {"post.author_id", "post.empty", "upload.owner_id", "upload.image"}
+ONLY_BY_HAND = {"report.case_id", "post.author_id", "post.empty", "upload.owner_id", "upload.image"}
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +200,43 @@ async def session_of_deactivated(world: World, scene: Scene) -> None:
     await users.update_one({"_id": scene.bob.id}, {"$set": {"state": "DEACTIVATED"}})
 
 
+async def session_of_before_a_suspension(world: World, _scene: Scene) -> None:
+    user = await world.user()
+    await world.sources.sessions.open(user.id, None, now())
+    await world.set_standing(user, AccountStanding.SUSPENDED)
+    await world.drain()
+
+
+async def shown_although_banned(world: World, _scene: Scene) -> None:
+    banned = {"$set": {"standing": "BANNED"}}
+    await world.sources.database["users"].update_one({"_id": (await world.user()).id}, banned)
+
+
+async def suspension_without_an_end(world: World, _scene: Scene) -> None:
+    user = await world.user()
+    target = Target(id=user.id, type=ReportTargetType.USER, subject_id=user.id)
+    until = now() + timedelta(days=3)
+    ruling = Ruling(target=target, action=ModerationAction.SUSPEND, statement="!", until=until)
+    await world.sources.moderation.deciding.decide(ruling, now())
+    await world.drain()
+    await world.sources.database["decisions"].update_many({}, {"$unset": {"ends_at": ""}})
+
+
+async def case_half_closed(world: World, scene: Scene) -> None:
+    await reported(world, scene)
+    await world.sources.database["cases"].update_many({}, {"$set": {"status": "CLOSED"}})
+
+
+async def report_without_a_case(world: World, scene: Scene) -> None:
+    await reported(world, scene)
+    await world.sources.database["cases"].delete_many({})
+
+
+async def reported(world: World, scene: Scene) -> None:
+    target = Target(id=scene.ana.id, type=ReportTargetType.USER, subject_id=scene.ana.id)
+    await world.sources.moderation.reports.report(scene.bob.id, target, ReportReason.SPAM, "", now())
+
+
 async def feed_without_the_post(world: World, _scene: Scene) -> None:
     await world.sources.database["feed_entries"].delete_many({})
 
@@ -259,6 +300,11 @@ BREAKS: dict[str, Break] = {
     "session.deactivated": session_of_deactivated,
     "export._id": export_of_nobody,
     "export.left_over": export_without_an_end,
+    "session.standing": session_of_before_a_suspension,
+    "user.standing": shown_although_banned,
+    "decision.ends_at": suspension_without_an_end,
+    "case.status": case_half_closed,
+    "report.case_id": report_without_a_case,
     MISSING: feed_without_the_post,
     FEED_MODE: feed_that_is_pulled_and(live=True),
     f"{UNNOTIFIED}.POST_LIKED": lost_notification("POST_LIKED"),

@@ -103,7 +103,7 @@ async def test_who_logs_in_while_suspended_gets_a_restricted_session(world: Worl
 async def test_a_deleted_account_has_no_role_and_no_standing(world: World) -> None:
     ana = await world.user()
     await world.sources.users.delete(ana.id, now())
-    given = partial(world.sources.standings.set_role, ana.id, Role.MODERATOR)
+    given = partial(world.sources.moderation.standings.set_role, ana.id, Role.MODERATOR)
     assert await in_transaction(world.sources.client, given) is False
     document = await stored(world, ana)
     assert "role" not in document
@@ -112,5 +112,7 @@ async def test_a_deleted_account_has_no_role_and_no_standing(world: World) -> No
 async def test_a_role_is_seen_at_once(world: World) -> None:
     ana = await world.user()
     assert (await world.execute("{ viewer { role } }", ana)).data == {"viewer": {"role": "MEMBER"}}
-    assert await in_transaction(world.sources.client, partial(world.sources.standings.set_role, ana.id, Role.MODERATOR))
+    assert await in_transaction(
+        world.sources.client, partial(world.sources.moderation.standings.set_role, ana.id, Role.MODERATOR)
+    )
     assert (await world.execute("{ viewer { role } }", ana)).data == {"viewer": {"role": "MODERATOR"}}

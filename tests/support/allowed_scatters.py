@@ -12,6 +12,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "* workers.runtime.outbox_relay.*",
         "feeds datasources.feed.feed_states.FeedStates.enqueue_due",
         "exports datasources.accounts.exports.ExportStore.enqueue_expired",
+        "decisions datasources.moderation.decisions.DecisionStore.enqueue_due",
         "* workers.runtime.drain.*",  # of `repair` and tests
     ),
     "One process of all asks what waits, four times a minute.": ("* workers.monitoring.*",),

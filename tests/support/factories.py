@@ -153,10 +153,10 @@ class World:
         self, user: UserRecord, standing: AccountStanding, *, by: ObjectId | None = None
     ) -> UserRecord:
         """Gives an account a standing, as a decision does; its sessions stay. The account as it is stored then."""
-        given = partial(self.sources.standings.set, user.id, standing, now(), by=by or ObjectId())
+        given = partial(self.sources.moderation.standings.set, user.id, standing, now(), by=by or ObjectId())
         changed = await in_transaction(self.sources.client, given)
         assert changed is not None
-        await self.sources.standings.enqueue(changed)
+        await self.sources.moderation.standings.enqueue(changed)
         return await self.stored_user(user.id)
 
     async def stored_comment(self, comment_id: ObjectId) -> CommentRecord:

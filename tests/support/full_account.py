@@ -12,14 +12,16 @@ from bson import ObjectId
 from datasources.jobs.idempotency import Idempotency
 from datasources.mail.outbox import MailOutbox
 from datasources.media.images import Move
+from datasources.moderation.deciding import Ruling
 from datasources.mongo.sharded_ids import new_id
 from domain.jobs import Fact, Job, Task
 from domain.mails import MailKind, TokenPurpose
 from domain.records.comments import CommentRecord
 from domain.records.images import TagRecord
+from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.uploads import UploadStatus
-from domain.records.users import Device, UserRecord
+from domain.records.users import Device, Role, UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now
 
@@ -77,11 +79,12 @@ async def create_full_account(world: World, *, is_private: bool = False) -> Full
     bob, cat, eve, fay, mal = await world.users(5)
     dora = await world.user(is_private=True)
     await _create_relations(world, ana, [bob, cat, eve, fay, mal, dora])
-    post = await _create_post(world, ana, [await create_upload(world, ana) for _ in range(2)], [bob])
-    bobs_post = await _create_post(world, bob, [await create_upload(world, bob)], [ana, cat])
+    post = await create_post_with_files(world, ana, [await create_upload(world, ana) for _ in range(2)], [bob])
+    bobs_post = await create_post_with_files(world, bob, [await create_upload(world, bob)], [ana, cat])
     comment = await _create_dialogue(world, ana, bob, cat, post, bobs_post)
     await world.open_feeds(ana, bob, cat)
     await _create_reading_state(world, ana, bob, bobs_post)
+    await _create_moderation(world, ana, bob, cat, post)
     face = await create_upload(world, ana, used_as_avatar=True)
     await world.sources.users.update_profile(ana.id, {"avatar": image(face), "biography": "about me"})
     await world.drain()
@@ -118,7 +121,7 @@ async def _create_relations(world: World, ana: UserRecord, others: Sequence[User
     await world.drain()
 
 
-async def _create_post(
+async def create_post_with_files(
     world: World, author: UserRecord, upload_ids: Sequence[ObjectId], people: Sequence[UserRecord]
 ) -> PostRecord:
     """A ready post that mentions and tags people, with the files of its images in storage."""
@@ -182,6 +185,30 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
     await outbox.add(MailKind.PASSWORD_RESET, user_id=ana.id, to="ana@example.com")
     await sources.mail_tokens.make(TokenPurpose.PASSWORD_RESET, "ana@example.com", ana.id)
     await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
+
+
+async def _create_moderation(world: World, ana: UserRecord, bob: UserRecord, cat: UserRecord, post: PostRecord) -> None:
+    """Reports by ana and about her and her post, open and closed; decisions of hers and about her, and an appeal."""
+    moderation, of_post = world.sources.moderation, Target(id=post.id, type=ReportTargetType.POST, subject_id=ana.id)
+    of_ana, of_bob, of_cat = [
+        Target(id=user.id, type=ReportTargetType.USER, subject_id=user.id) for user in (ana, bob, cat)
+    ]
+    assert await moderation.deciding.set_role(ana.id, Role.MODERATOR, now())
+    for reporter, target in ((ana, of_bob), (ana, of_cat), (bob, of_ana), (cat, of_ana), (bob, of_post)):
+        await moderation.reports.report(reporter.id, target, ReportReason.SPAM, "of ana", now())
+    warned = Ruling(target=of_ana, action=ModerationAction.WARN, moderator_id=bob.id, statement="you, ana", note="ana")
+    decision = await moderation.deciding.decide(warned, now())
+    await moderation.decisions.appeal(decision, "not me", now())
+    await moderation.reports.report(bob.id, of_ana, ReportReason.OTHER, "once more", now())
+    until = now() + timedelta(days=3)
+    limited = Ruling(target=of_ana, action=ModerationAction.LIMIT, moderator_id=cat.id, statement="less", until=until)
+    await moderation.deciding.decide(limited, now())
+    key = Idempotency.of("dismissed", "moderate", {})
+    by_ana = Ruling(target=of_cat, action=ModerationAction.DISMISS, moderator_id=ana.id, idempotency=key)
+    await moderation.deciding.decide(by_ana, now())
+    case = await moderation.cases.open_about(bob.id)
+    assert case is not None
+    await moderation.cases.claim(case.id, ana.id, now(), release=False)
 
 
 async def _begin_uploads(world: World, ana: UserRecord) -> list[ObjectId]:

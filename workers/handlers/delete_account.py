@@ -155,7 +155,8 @@ DELETE_ACTS: Sequence[Step] = (
     lambda sources, user_id: sources.feed_entries.erase(user_id, CHUNK),
     lambda sources, user_id: sources.visits.erase(user_id, CHUNK),
 )
-# What is kept of acts that are over: idempotency keys, likes taken back, names in others' notifications, uploads.
+# What is kept of acts that are over: idempotency keys, likes taken back, names in others' notifications, uploads, and
+# last what moderators did, for whose log a pseudonym takes the account's place.
 DELETE_REST: Sequence[Step] = (
     _erase_export,
     _erase_tombstones,
@@ -163,4 +164,5 @@ DELETE_REST: Sequence[Step] = (
     lambda sources, user_id: sources.comment_likes.delete_taken_back(user_id, CHUNK),
     lambda sources, user_id: sources.notifications.anonymize_withdrawn(user_id, CHUNK),
     _erase_uploads,
+    lambda sources, user_id: sources.moderation.pseudonyms.erase(user_id, CHUNK),
 )

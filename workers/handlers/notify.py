@@ -128,7 +128,8 @@ def _about_follow(follow: FollowRecord, allowed: Collection[tuple[ObjectId, Obje
 async def notify_post(tools: Tools, key: str) -> None:
     """Notifies the author that a post is READY or FAILED, and people who are mentioned or tagged in it.
 
-    Withdraws every notification about a deleted post, and those of people whom the post no longer mentions or tags. The
+    Withdraws every notification about a deleted post, and those of people whom the post no longer mentions or tags, or
+    from whom moderators have hidden it. The
     outbox is updated first in the transaction: if the post has changed since it was read, nothing is written.
     """
     sources, post_id = tools.sources, ObjectId(key)
@@ -145,7 +146,7 @@ async def notify_post(tools: Tools, key: str) -> None:
         if not await sources.posts.mark_done(documents[0], Task.NOTIFY, session):
             return  # the post has changed since it was read, and NOTIFY is still pending
         before = await (about.about_post if post.deleted else about.mentions_and_tags)(post_id, session)
-        named = {*post.mention_ids, *post.tagged_ids}
+        named = {*post.mention_ids, *post.tagged_ids} if post.status is PostStatus.READY else set()
         outdated = [each for each in before if post.deleted or each.recipient_id not in named]
         tagged = {each.recipient_id for each in before if each.kind is NotificationKind.TAGGED}
         due = [msgspec.structs.replace(notice, is_news=notice.recipient_id not in tagged) for notice in notices]
@@ -161,8 +162,8 @@ async def notify_post(tools: Tools, key: str) -> None:
 async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
     if post.status is PostStatus.PROCESSING:
         return []
-    is_ready = post.status is PostStatus.READY
-    kind = NotificationKind.POST_READY if is_ready else NotificationKind.POST_FAILED
+    is_ready, is_failed = post.status is PostStatus.READY, post.status is PostStatus.FAILED
+    kind = NotificationKind.POST_FAILED if is_failed else NotificationKind.POST_READY
     own = Notice(recipient_id=post.author_id, group_key=f"POST:{post.id}", kind=kind, post_id=post.id)
     kinds: dict[ObjectId, NotificationKind] = {}
     if is_ready:

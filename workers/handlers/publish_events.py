@@ -12,10 +12,20 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from datasources.sources import Sources
-from domain.events import Event, comment_event, deletion_event, follow_event, like_event, post_event
+from domain.events import (
+    Event,
+    comment_event,
+    deletion_event,
+    follow_event,
+    like_event,
+    post_event,
+    report_event,
+    suspension_event,
+)
 from domain.jobs import Fact, Task
 from domain.records.comments import CommentRecord
 from domain.records.follows import FollowState
+from domain.records.moderation import ReportReason, ReportTargetType, Target
 from domain.records.posts import PostRecord, PostStatus
 from domain.records.users import UserState
 from workers.handlers.apply_in_chunks import MAX_FACTS
@@ -70,10 +80,15 @@ async def _publish_posts(task: Task, tools: Tools, *keys: str) -> None:
     events = [
         post_event(post, document.get("changed_at") or clock.now())
         for document in documents
-        if (post := PostRecord.from_document(document)).status is PostStatus.READY
+        if _was_published(post := PostRecord.from_document(document))
     ]
     await _send(sources, task, events)
     await sources.posts.mark_all_done(documents, task)
+
+
+def _was_published(post: PostRecord) -> bool:
+    """Whether to tell of a post. Of one that moderators have hidden only its deletion is told."""
+    return post.status is PostStatus.READY or (post.deleted and post.status in (PostStatus.HIDDEN, PostStatus.REMOVED))
 
 
 async def _publish_comments(task: Task, tools: Tools, *keys: str) -> None:
@@ -105,6 +120,31 @@ async def _publish_accounts(task: Task, tools: Tools, *keys: str) -> None:
     await tools.sources.users.set_published([user["_id"] for user in users], task)
 
 
+async def _publish_reports(task: Task, tools: Tools, *keys: str) -> None:
+    """Tells of reports, which never change."""
+    reports = await tools.sources.moderation.reports.pending(task, [ObjectId(key) for key in keys])
+    events = [
+        report_event(
+            report["_id"],
+            Target(
+                id=report["target_id"], type=ReportTargetType(report["target_type"]), subject_id=report["subject_id"]
+            ),
+            ReportReason(report["reason"]),
+            report["created_at"],
+        )
+        for report in reports
+    ]
+    await _send(tools.sources, task, events)
+    await tools.sources.moderation.reports.mark_done([report["_id"] for report in reports], task)
+
+
+async def _publish_decisions(task: Task, tools: Tools, *keys: str) -> None:
+    """Tells of suspended accounts."""
+    decisions = await tools.sources.moderation.decisions.pending(task, [ObjectId(key) for key in keys])
+    await _send(tools.sources, task, [suspension_event(decision) for decision in decisions])
+    await tools.sources.moderation.decisions.mark_done([decision.id for decision in decisions], task)
+
+
 def publishing(task: Task) -> dict[tuple[Task, Fact], HandlerFunction]:
     """The handlers that fill the sink of a task."""
     return {
@@ -114,6 +154,8 @@ def publishing(task: Task) -> dict[tuple[Task, Fact], HandlerFunction]:
         (task, Fact.FOLLOW): partial(_publish_follows, task),
         (task, Fact.POST): partial(_publish_posts, task),
         (task, Fact.USER): partial(_publish_accounts, task),
+        (task, Fact.REPORT): partial(_publish_reports, task),
+        (task, Fact.DECISION): partial(_publish_decisions, task),
     }
 
 

@@ -12,6 +12,7 @@ from datasources.mongo.client import Database, Document
 from datasources.sources import Sources
 from datasources.telemetry.metrics import gauges, one_label
 from domain.jobs import Fact, Task
+from domain.records.moderation import CaseStatus
 from workers.maintenance.pending import queue_depths
 
 LOOKED_AT = 10_000  # facts of a kind and dead letters, those that are due longest; more of them say no more
@@ -121,10 +122,23 @@ async def _count_messages(
     return (rows[0]["messages"], rows[0]["since"]) if rows else (0, None)
 
 
+async def observe_moderation(sources: Sources, now: datetime) -> list[Metric]:
+    """How many cases wait for moderators, and since when the oldest."""
+    database, query = sources.lagging_database, {"status": CaseStatus.OPEN.value}
+    number = await database["cases"].count_documents(query, limit=LOOKED_AT)
+    oldest = await database["cases"].find_one(query, {"created_at": 1}, sort=[("_id", 1)])
+    age = 0.0 if oldest is None else max(0.0, (now - oldest["created_at"]).total_seconds())
+    return [
+        gauges("photogram_moderation_cases", "Cases that wait for moderators, up to 10,000.", (), [((), number)]),
+        gauges("photogram_moderation_oldest_seconds", "For how long the oldest has waited.", (), [((), age)]),
+    ]
+
+
 OBSERVATIONS: dict[str, Callable[[Sources, datetime], Awaitable[list[Metric]]]] = {
     "outbox": observe_outbox,
     "queues": observe_queues,
     "dead_letters": observe_dead_letters,
     "uploads": observe_uploads,
     "webhooks": observe_webhooks,
+    "moderation": observe_moderation,
 }

@@ -24,12 +24,13 @@ async def relay_due(sources: Sources, now: datetime) -> int:
     """Enqueues the jobs of up to `MAX_FACTS` due facts of each kind, oldest first, and sets when they are due next.
 
     Returns how many facts were due. Safe to repeat and side by side. First it makes pending what begins at a time: the
-    daily REFRESH_FEED of feeds, and CLEAN_UP of exports. Raises an outage while the job queue is away, and postpones
-    nothing.
+    daily REFRESH_FEED of feeds, CLEAN_UP of exports, END_DECISION of decisions. Raises an outage while the job queue is
+    away, and postpones nothing.
     """
     await sources.job_queue.ping()
     await sources.feed_states.enqueue_due(now, MAX_FACTS)
     await sources.account.exports.enqueue_expired(now, MAX_FACTS)
+    await sources.moderation.decisions.enqueue_due(now, MAX_FACTS)
     outcomes = await asyncio.gather(*(_relay(sources, fact, now) for fact in Fact), return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):

@@ -6,11 +6,13 @@ from typing import Any
 
 from bson import ObjectId
 
+from datasources.moderation.deciding import Ruling
 from datasources.mongo.sharded_ids import new_id
 from domain.access_scopes import AccessScope
 from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.records.factors import PasskeyRecord
+from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.uploads import FailureRecord
 from domain.records.users import AccountStanding, Device, UserRecord
@@ -24,6 +26,7 @@ TARGETS = ("away", "suspended", "deleted", "private", "public")
 VIEWERS = ("stranger", "follower", "asker", "blocked", "blocker", "both_block", "muter")
 EVERYBODY = (HOST, *VIEWERS, *TARGETS)  # targets comment last, so that their comments are the previews
 AUTHORS = (HOST, *TARGETS)
+MODERATED = (HOST, "private")  # authors of posts that moderators hide or remove
 TAGGED = (*TARGETS, "blocked", "blocker")  # some of them block an author later
 
 
@@ -148,6 +151,10 @@ class Cast:
         deleted = await self._ready(author)
         await self._comment(deleted, "stranger")
         deleted.deleted = True
+        for status in ("HIDDEN", "REMOVED") if author in MODERATED else ():
+            moderated = await self._ready(author)
+            await self._comment(moderated, "stranger")
+            moderated.status = status
 
     async def _ready(self, author: Name) -> Post:
         everybody, targets = [self.records[name] for name in EVERYBODY], [self.records[name] for name in TARGETS]
@@ -218,10 +225,27 @@ class Cast:
                 await sources.blocks.block(self.records[blocker].id, self.records[blocked].id, now=now())
                 scene.blocks.add((blocker, blocked))
                 scene.follows -= {(blocker, blocked), (blocked, blocker)}
+        await self._moderate()
         self.records["suspended"] = await self.world.set_standing(self.records["suspended"], AccountStanding.SUSPENDED)
         scene.suspended.add("suspended")
         await sources.account.deactivation.deactivate(self.records["away"].id, now(), session_id=ObjectId())
         scene.hidden_accounts |= {"away", "suspended", "deleted"}
+
+    async def _moderate(self) -> None:
+        """Decisions about posts and people, and a case that waits for one."""
+        moderation, scene = self.world.sources.moderation, self.scene
+        actions = {"HIDDEN": ModerationAction.HIDE, "REMOVED": ModerationAction.REMOVE}
+        for post in [post for post in scene.posts.values() if post.status in actions]:
+            subject_id = self.records[post.author].id
+            target = Target(id=_id(post.gid), type=ReportTargetType.POST, subject_id=subject_id)
+            ruling = Ruling(target=target, action=actions[post.status], statement="not here")
+            decision = await moderation.deciding.decide(ruling, now())
+            scene.decisions[to_global_id("Decision", decision.id)] = post.author
+        host = Target(id=self.records[HOST].id, type=ReportTargetType.USER, subject_id=self.records[HOST].id)
+        await moderation.reports.report(self.records["stranger"].id, host, ReportReason.SPAM, "", now())
+        case = await moderation.cases.open_about(host.id)
+        assert case is not None
+        scene.cases[to_global_id("ModerationCase", case.id)] = NOBODY
 
 
 def _id(gid: str) -> ObjectId:

@@ -100,6 +100,25 @@ def _tagged(rules: Rules, viewer: Viewer, image: Gid) -> list[Gid]:
     )
 
 
+# Null or empty for everybody of the cast; what moderators see is in tests/e2e/test_moderation.py.
+FOR_MODERATORS = {
+    "Query.moderation",
+    "Moderation.queue",
+    "Moderation.log",
+    "ModerationCase.subject",
+    "ModerationCase.claimedBy",
+    "ModerationCase.appealedDecision",
+    "ModerationCase.reports",
+    "ModerationEvent.subject",
+    "ModerationEvent.moderator",
+    "Report.reporter",
+}
+
+
+def _nothing(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
+    return []
+
+
 _ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow")}
 
 EXPECTED: dict[str, Expected] = {
@@ -169,6 +188,8 @@ EXPECTED: dict[str, Expected] = {
     "CommentNotification.comment": lambda rules, viewer, notification: _visible(
         rules, viewer, [rules.scene.notifications[notification].comment]
     ),
+    "Viewer.decisions": _mine("decisions"),
+    **dict.fromkeys(FOR_MODERATORS, _nothing),
     "Subscription.notificationAdded": _notices,
     "NotificationEvent.notification": _notices,
     "Subscription.uploadUpdated": _asked,
@@ -176,6 +197,7 @@ EXPECTED: dict[str, Expected] = {
 
 
 COUNTS: dict[str, str] = {
+    "ModerationCase.reportCount": "for moderators: of all reports of its target",
     "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_subscriptions",
     "Post.likeCount": "of all who like it: one number for everybody who may see the post",
     "Post.commentCount": "of all comments, as above",

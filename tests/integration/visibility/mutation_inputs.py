@@ -46,6 +46,14 @@ INPUTS: dict[str, IdInput] = dict(
         *(_of(verb, "User", "userId") for verb in USER_VERBS),
         *(_of(verb, "Post", "postId") for verb in ("likePost", "unlikePost", "removeTag", "deletePost")),
         *(_of(verb, "Comment", "commentId") for verb in ("likeComment", "unlikeComment", "deleteComment")),
+        _of("reportContent", "Post", "targetId", reason="SPAM"),
+        _of("moderate", "Post", "targetId", action="DISMISS"),
+        _of("claimCase", "ModerationCase", "caseId"),
+        _of("appealDecision", "Decision", "decisionId", text="no"),
+        (
+            "ModerateInput.caseId",
+            IdInput("moderate", "ModerationCase", lambda _, gid: {"caseId": gid, "action": "DISMISS"}),
+        ),
         _of("updatePost", "Post", "postId", caption="new"),
         _of("addComment", "Post", "postId", text="hello"),
         _of("updateProfile", "MediaUpload", "avatarUploadId"),
@@ -78,14 +86,16 @@ INPUTS: dict[str, IdInput] = dict(
     ]
 )
 IDEMPOTENCY_KEYS = {
-    f"{name}Input.idempotencyKey" for name in ("Register", "CreateUpload", "UploadImage", "CreatePost", "AddComment")
+    f"{name}Input.idempotencyKey"
+    for name in ("Register", "CreateUpload", "UploadImage", "CreatePost", "AddComment", "Moderate")
 }
 READ_INPUTS = {
     "Query.node(id)",
     "Query.nodes(ids)",
     "Query.post(id)",
     "Subscription.uploadUpdated(id)",
-}  # tested in test_reads and test_subscriptions
+    "Moderation.log(subjectId)",
+}  # tested in test_reads, in test_subscriptions and for moderators in tests/e2e/test_moderation.py
 
 # Mutations that answer with objects but take no id: they show what the viewer has just made.
 WITHOUT_IDS = {
@@ -108,4 +118,5 @@ WITHOUT_IDS = {
     "createUpload",
     "uploadImage",
     "markNotificationsSeen",
+    "updatePreferences",
 }

@@ -5,12 +5,13 @@
 2. You do not meet whom you blocked: not among likes, comments, followers and mentions. You still find them by name, and
    in your list of blocked accounts even if they block you, so that you can undo it.
 3. Posts and follow lists of a private account are for its followers only; the suspended count as following nobody.
-4. Until a post is ready, only its author sees it. Nobody sees what is deleted.
+4. Until a post is ready, and while moderators hide it, only its author sees it. Nobody sees what is deleted or
+   removed.
 5. A comment needs a visible post and an author whom you meet; a reply needs a visible parent too. Only its author sees
    a hidden comment.
 6. Only the recipient sees a notification, and only if its object is visible and one of its actors can be met.
-7. Only the owner sees uploads, sessions, access tokens, passkeys and `Viewer`. An image is visible with its post or as
-   an avatar, and else to its owner.
+7. Only the owner sees uploads, what moderators decided about them, sessions, access tokens, passkeys and `Viewer`. An
+   image is visible with its post or as an avatar, and else to its owner.
 8. Nobody sees a tag while there is a block between the author and the tagged user.
 """
 
@@ -49,6 +50,7 @@ class Rules:
         """Rule 4."""
         return (
             not post.deleted
+            and post.status != "REMOVED"
             and self.can_read(viewer, post.author)
             and (post.status == "READY" or viewer == post.author)
         )

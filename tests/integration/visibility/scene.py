@@ -72,6 +72,8 @@ class Scene:
     passkeys: dict[Gid, Name] = field(default_factory=dict)
     exports: dict[Gid, Name] = field(default_factory=dict)
     accounts: dict[Gid, Name] = field(default_factory=dict)  # as type Viewer
+    decisions: dict[Gid, Name] = field(default_factory=dict)  # of moderators, with the account they are about
+    cases: dict[Gid, Name] = field(default_factory=dict)  # of moderators: nobody's of the cast
 
     @property
     def all_ids(self) -> list[Gid]:
@@ -83,7 +85,8 @@ class Scene:
     @property
     def owned(self) -> tuple[dict[Gid, Name], ...]:
         """What its owner alone sees, by id."""
-        return (self.uploads, self.sessions, self.access_tokens, self.passkeys, self.exports, self.accounts)
+        credentials = (self.sessions, self.access_tokens, self.passkeys)
+        return (self.uploads, *credentials, self.accounts, self.exports, self.decisions, self.cases)
 
     def name_of(self, gid: Gid) -> Name:
         """The name of an account."""

@@ -46,6 +46,12 @@ def _is_of_deactivated(session: Document, related: Related) -> object:
     return is_away and not is_pending(account, Task.END_SESSIONS)
 
 
+def _is_unrestricted(session: Document, related: Related) -> object:
+    account = related.account(session["user_id"])
+    is_suspended = account is not None and account.get("state") == UserState.SUSPENDED.value
+    return is_suspended and not session.get("is_restricted")
+
+
 DELETED_ACCOUNTS = Check(collection="users", find=from_snapshot(_find_left), repairs={LEFT: by_id(_clean_up_again)})
 FACTORS = rules_check("factors", [must_exist("_id", "users", delete_from("factors"))], refers_to={"_id": "users"})
 SESSIONS = rules_check(
@@ -56,6 +62,12 @@ SESSIONS = rules_check(
             name="deactivated",
             why="its account is deactivated, and nothing is pending that ends it",
             is_broken=_is_of_deactivated,
+            repair=delete_from("sessions"),
+        ),
+        Rule(
+            name="standing",
+            why="its account was suspended since, and it did not end",
+            is_broken=_is_unrestricted,
             repair=delete_from("sessions"),
         ),
     ],

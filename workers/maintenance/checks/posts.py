@@ -29,12 +29,12 @@ def _is_not_cleaned_up(post: Document, _related: Related) -> object:
 
 
 def _is_in_the_wrong_area(post: Document, related: Related) -> object:
-    """Whether a file of a ready post is not where it belongs (see `domain.visibility.area_of`)."""
+    """Whether a file of a post with images is not where it belongs (see `domain.visibility.area_of`)."""
     author = related.account(post.get("author_id"))
     is_moving = is_pending(post, Task.MOVE_FILES) or is_pending(author, Task.MOVE_FILES)
-    if author is None or not _is_shown(post) or is_moving:
+    if author is None or post.get("deleted") or not post.get("images") or is_moving:
         return False
-    is_open = not author.get("is_private") and author.get("state") == UserState.ACTIVE.value
+    is_open = _is_shown(post) and not author.get("is_private") and author.get("state") == UserState.ACTIVE.value
     renditions = [rendition for image in post["images"] for rendition in image["renditions"]]
     return any(is_public(rendition["key"]) is not is_open for rendition in renditions)
 

@@ -20,7 +20,7 @@ from domain.records.users import UserState
 from workers.maintenance.checks.check import Check, Finding, RepairById, by_id, from_snapshot
 
 Pair = tuple[ObjectId, ObjectId]
-_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1, "state": 1, "pulled": 1}
+_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1, "state": 1, "pulled": 1, "standing_by": 1}
 
 
 class Related(msgspec.Struct, frozen=True):

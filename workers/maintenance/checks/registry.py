@@ -21,6 +21,7 @@ from workers.maintenance.checks.indexes import INDEXES
 from workers.maintenance.checks.interests import INTERESTS
 from workers.maintenance.checks.likes import LIKES
 from workers.maintenance.checks.missing_notifications import MISSING_NOTIFICATIONS
+from workers.maintenance.checks.moderation import CASES, DECISIONS, REPORTS, STANDINGS
 from workers.maintenance.checks.notifications import NOTIFICATIONS
 from workers.maintenance.checks.posts import POSTS
 from workers.maintenance.checks.preview_comments import PREVIEW_COMMENTS
@@ -51,6 +52,10 @@ CHECKS: Sequence[Check] = (
     EXPORTS,
     SESSIONS,
     FACTORS,
+    STANDINGS,
+    DECISIONS,
+    CASES,
+    REPORTS,
     *UNREADABLE,
     FEED_MODES,
     MISSING_ENTRIES,

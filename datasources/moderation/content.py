@@ -1,0 +1,78 @@
+"""What a decision changes of a post or a comment: whether others see it, whether its author does, and its label."""
+
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from datasources.jobs.outbox import Stage, change, mark_done
+from datasources.jobs.queue import JobQueue
+from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.sharded_ids import ShardedIds
+from datasources.posts.cached_comments import CommentCache
+from datasources.posts.cached_posts import PostCache
+from datasources.redis.invalidation import InvalidatingWrites
+from domain.jobs import Fact, Task
+from domain.records.moderation import ModerationAction, ReportTargetType, Target
+from domain.records.posts import PostStatus
+
+_STATUSES = {
+    ModerationAction.HIDE: PostStatus.HIDDEN,
+    ModerationAction.REMOVE: PostStatus.REMOVED,
+    ModerationAction.RESTORE: PostStatus.READY,
+}
+_WAS_SHOWN = {"$in": [status.value for status in _STATUSES.values()]}
+BECAUSE = "moderators"  # a hidden comment's reason
+
+
+class ModeratedContent:
+    """Writes of decisions to `posts` and `comments`. `moderated_by` is the decision that holds."""
+
+    def __init__(
+        self, database: Database, job_queue: JobQueue, posts: PostCache, comments: CommentCache, ids: ShardedIds
+    ) -> None:
+        self._posts = InvalidatingWrites(database["posts"], posts.invalidate)
+        self._comments = InvalidatingWrites(database["comments"], comments.invalidate)
+        self._job_queue = job_queue
+        self._ids = ids
+
+    async def apply(
+        self, target: Target, action: ModerationAction, decision_id: ObjectId, now: datetime, session: Session
+    ) -> tuple[Fact, Document] | None:
+        """Applies a decision within the caller's transaction; returns the fact, for its jobs.
+
+        None if there is no such thing any more, or it was never shown. What follows (counts, notifications, feeds,
+        files) is pending if it is shown to more or fewer people than before.
+        """
+        if target.type is ReportTargetType.POST:
+            query = {"_id": target.id, "author_id": target.subject_id, "deleted": False, "status": _WAS_SHOWN}
+            async with self._posts.invalidating([target.id], session) as posts:
+                pipeline = self._of_post(action, decision_id, now)
+                document = await posts.find_one_and_update(query, pipeline, return_document=True, session=session)
+            return None if document is None else (Fact.POST, document)
+        query = {"_id": target.id, **self._ids.comments([target.id]), "deleted": False}
+        async with self._comments.invalidating([target.id], session) as comments:
+            pipeline = self._of_comment(action, decision_id, now)
+            document = await comments.find_one_and_update(query, pipeline, return_document=True, session=session)
+        return None if document is None else (Fact.COMMENT, document)
+
+    def _of_post(self, action: ModerationAction, decision_id: ObjectId, now: datetime) -> list[Stage]:
+        if action is ModerationAction.LABEL_SENSITIVE:
+            return [{"$set": {"is_sensitive": True}}]
+        tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES]
+        values: dict[str, Any] = {"status": _STATUSES[action].value, "moderated_by": decision_id}
+        if action is ModerationAction.RESTORE:
+            values |= {"is_sensitive": False, "moderated_by": "$$REMOVE"}
+            tasks += self._job_queue.publishing
+        return change(values, tasks, now, watched="status")
+
+    def _of_comment(self, action: ModerationAction, decision_id: ObjectId, now: datetime) -> list[Stage]:
+        is_hidden, is_removed = action is not ModerationAction.RESTORE, action is ModerationAction.REMOVE
+        values: dict[str, Any] = {
+            "hidden": is_hidden,
+            "removed": is_removed,
+            "hidden_because": BECAUSE if is_hidden else None,
+            "moderated_by": decision_id if is_hidden else "$$REMOVE",
+        }
+        tasks = [Task.COUNT, Task.NOTIFY, *self._job_queue.publishing]
+        return [*change(values, tasks, now, watched="hidden"), *mark_done(Task.SCREEN)]
