@@ -13,6 +13,7 @@ from datasources.settings.factors import FactorSettings
 from datasources.settings.lists import CommaList, split_list
 from datasources.settings.mail import MailSettings
 from datasources.settings.rate_limits import RateLimitSettings
+from datasources.settings.terms import TermsSettings
 
 # A web client's development server, on whatever port.
 LOCAL_ORIGINS = tuple(f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*"))
@@ -31,7 +32,7 @@ class RedisUrls(NamedTuple):
     news: str
 
 
-class Settings(AccountSettings, ExportSettings, FactorSettings, MailSettings, RateLimitSettings):
+class Settings(AccountSettings, ExportSettings, FactorSettings, MailSettings, RateLimitSettings, TermsSettings):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
     Every field is read from `PHOTOGRAM_<NAME>`, else from the dotenv file given to `read_settings`. Times are in

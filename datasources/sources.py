@@ -226,7 +226,7 @@ class Sources:
         self.session_watch = SessionWatch(self.sessions, news)
         self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
         self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
-        self.account = AccountStores(database, job_queue, self.caches.users, self.mails, self.mail_tokens)
+        self.account = AccountStores(database, job_queue, self.caches.users, self.mails, self.mail_tokens, settings)
         self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens)
 
 

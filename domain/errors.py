@@ -44,6 +44,7 @@ class UserErrorCode(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     BUSY = "BUSY"
     ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED"
+    TERMS_NOT_ACCEPTED = "TERMS_NOT_ACCEPTED"
 
 
 class RequestErrorCode(StrEnum):

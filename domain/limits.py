@@ -74,6 +74,8 @@ RANKINGS_KEPT = 8  # orders of one reader: more devices and reloads than anybody
 USERNAME_KEPT_DAYS = 14  # that an old handle leads to its account, and nobody else can have it
 USERNAME_CHANGES_MAX = 2  # in that time, so that an account holds three handles at most
 DEACTIVATION_PAUSE_HOURS = 24  # from one to the next: each return has all images of an account copied
+TERMS_VERSION_MAX = 40
+ACCEPTANCES_KEPT = 20  # of versions of the terms, the latest
 EXPORT_PAUSE_HOURS = 24  # each reads all that an account has
 EXPORT_KEPT_DAYS = 3  # then its archive is deleted: people have it by then, or ask again
 

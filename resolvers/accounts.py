@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from datasources.accounts.common_passwords import is_common
 from datasources.accounts.session_tokens import session_id_of
+from datasources.accounts.terms import FIELD as TERMS
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.mongo import clock
@@ -25,6 +26,7 @@ from resolvers.rate_limits import count_use
 from resolvers.root_fields import always, mutation
 from resolvers.second_factor import second_step
 from resolvers.sign_in import device_of, sign_in, sign_in_first, signed_in_payload, wrong_credentials
+from resolvers.terms import acceptance_of
 from resolvers.transport.client_address import shown_range
 from resolvers.usernames import new_username
 from schema.context import Context, Info
@@ -70,7 +72,8 @@ async def register(info: Info, given: RegisterInput) -> SessionPayload:
 def _known_before(given: RegisterInput) -> dict[str, object]:
     """What a key of a registration goes with: what a version before knew too, so that a retry may come to either."""
     arguments = strawberry.asdict(given)
-    del arguments["platform"], arguments["language"]
+    for name in ("platform", "language", "terms_version", "age_range"):
+        del arguments[name]
     return {**arguments, "password": None}
 
 
@@ -97,12 +100,15 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     email = checked_email(given.email)
     password = checked_password(given.password, (username, email, email.partition("@")[0]), is_common)
     name, language = checked_display_name(given.display_name or username), checked_language(given.language)
+    acceptance = acceptance_of(sources.settings, given.terms_version, given.age_range, field="termsVersion")
+    accepted: dict[str, Any] = {} if acceptance is None else {TERMS: [acceptance.to_document()]}
     password_hash, now = await hash_password(info, password), clock.now()
     try:
         if sources.settings.verification == "required":
-            await sources.account.registrations.begin(username, email, password_hash, name, language, idempotency)
+            begin = sources.account.registrations.begin
+            await begin(username, email, password_hash, name, language, idempotency, **accepted)
             return None
-        profile: dict[str, Any] = {"language": language, "email_verified_at": now}
+        profile: dict[str, Any] = {"language": language, "email_verified_at": now, **accepted}
         if sources.settings.verification == "later":
             del profile["email_verified_at"]
         user = await sources.users.register(

@@ -25,6 +25,7 @@ from resolvers import (
     profile,
     reports,
     second_factor,
+    terms,
     uploads,
     uploads_live,
     usernames,
@@ -49,6 +50,7 @@ Query = create_type(
         notifications.notifications,
         uploads.upload_limits,
         moderation.moderation,
+        terms.terms,
     ],
     description="Reads.",
 )
@@ -75,6 +77,7 @@ Mutation = create_type(
         passkeys.login_with_passkey,
         access_tokens.create_access_token,
         access_tokens.revoke_access_token,
+        terms.accept_terms,
         exports.request_export,
         deactivation.deactivate_account,
         accounts.delete_account,

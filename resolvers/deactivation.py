@@ -31,6 +31,7 @@ async def _is_deactivated(context: Context) -> bool:
     f"deactivated once in {DEACTIVATION_PAUSE_HOURS} hours, and not while it is suspended. Sent again with the "
     "same token it answers as done.",
     answers_bad_token=_is_deactivated,
+    while_suspended=True,  # as to who has not accepted the terms; the store refuses the suspended
     limited_as=Action.PROOF,
 )
 async def deactivate_account(info: Info, given: DeactivateAccountInput) -> Payload:

@@ -69,7 +69,7 @@ def mutation(
     that.
 
     Only one that runs `while_suspended` is open to suspended accounts: what they may do to read, appeal, export and
-    delete. The others are refused with ACCOUNT_SUSPENDED.
+    delete. The others are refused with ACCOUNT_SUSPENDED, or with TERMS_NOT_ACCEPTED to who must accept the terms.
 
     A personal access token needs the scope. With None no token may ask for the field, nor for one that answers bad
     tokens: what logs in, or changes what one logs in with, is a person's.
@@ -90,6 +90,8 @@ def mutation(
             try:
                 if not while_suspended:
                     refuse_suspended(info.context.session)
+                    if info.context.viewer_id is not None:
+                        await info.context.sources.account.terms.require(info.context.viewer_id)
                 check_lengths(given)
                 if limited_as is not None:
                     await count_use(info, limited_as)

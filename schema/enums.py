@@ -16,12 +16,14 @@ from domain.records.follows import FollowState
 from domain.records.moderation import CaseStatus, ModerationAction, ReportReason, ReportTargetType
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostStatus
+from domain.records.terms import AgeRange
 from domain.records.uploads import UploadStatus
 from domain.records.users import AccountStanding, Role, SensitiveContent
 
 __all__ = [
     "AccessScope",
     "AccountStanding",
+    "AgeRange",
     "CaseStatus",
     "CommentOrder",
     "ExportStatus",
@@ -61,6 +63,14 @@ _describe(
     "How comments are ordered.",
     NEWEST="Newest first.",
     TOP="Most liked first, the newest of equally liked ones before the others.",
+)
+_describe(
+    AgeRange,
+    "In which range somebody says that their age is.",
+    UNDER_13="Younger than thirteen.",
+    FROM_13_TO_15="Thirteen to fifteen.",
+    FROM_16_TO_17="Sixteen or seventeen.",
+    FROM_18="Eighteen or older.",
 )
 _describe(
     ExportStatus,
@@ -229,6 +239,7 @@ _describe(
     RATE_LIMITED="Too much in a short time; see retryAfterMs.",
     BUSY="The service is overloaded; see retryAfterMs.",
     ACCOUNT_SUSPENDED="Moderators have suspended or banned the account: it reads, and cannot act. See Viewer.standing.",
+    TERMS_NOT_ACCEPTED="The terms in force must be accepted first: see `terms` and acceptTerms.",
 )
 _describe(
     SecondFactorMethod,

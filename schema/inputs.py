@@ -6,7 +6,7 @@ import strawberry
 from strawberry.utils.str_converters import capitalize_first
 
 from domain import limits
-from schema.enums import SensitiveContent, SourceFormat
+from schema.enums import AgeRange, SensitiveContent, SourceFormat
 from schema.fields import plain
 from schema.scalars import Upload
 from schema.text_fields import text_field
@@ -84,6 +84,14 @@ class RegisterInput(ClientInput):
         "nobody's but the sender's.",
         default=None,
     )
+    terms_version: str | None = text_field(
+        "The version of `terms`, which the person has accepted; needed where there are terms.",
+        max_length=limits.TERMS_VERSION_MAX,
+        default=None,
+    )
+    age_range: AgeRange | None = plain(
+        "In which range their age is; needed where `terms { minimumAge }` asks for it.", default=None
+    )
 
 
 @strawberry.input
@@ -155,6 +163,14 @@ class ChangeUsernameInput:
     username: str = text_field(
         f"The new handle: at least {limits.USERNAME_MIN} letters, digits, dots and underscores.",
         max_length=limits.USERNAME_MAX,
+    )
+
+
+@strawberry.input
+class AcceptTermsInput:
+    version: str = text_field("The version of `terms`.", max_length=limits.TERMS_VERSION_MAX)
+    age_range: AgeRange | None = plain(
+        "In which range the viewer's age is; needed where `terms { minimumAge }` asks for it.", default=None
     )
 
 

@@ -33,7 +33,7 @@ class CreateAccessTokenPayload(Payload):
 
 @strawberry.type
 class BeginSecondFactorPayload(Payload):
-    secret: str | None = plain("For an authenticator app, in base 32.", default=None)
+    secret: str | None = plain("For an authenticator app, in Base32.", default=None)
     otpauth_url: str | None = plain("The same as an address to show as a QR code.", default=None)
 
 

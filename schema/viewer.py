@@ -13,6 +13,7 @@ from domain.paging import PageRequest
 from domain.rate_limits import Throttle
 from domain.records.exports import ExportRecord
 from domain.records.factors import PasskeyRecord
+from domain.records.terms import AcceptanceRecord
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
 from schema.connection import ConnectionData, UserConnection, connected, to_connection
@@ -25,6 +26,7 @@ from schema.moderation import DecisionConnection
 from schema.node import Node, presents
 from schema.second_factor import Passkey
 from schema.session import AccessToken, Session
+from schema.terms import TermsAcceptance
 from schema.upload import UploadQuota
 from schema.user import User
 
@@ -132,6 +134,14 @@ class Viewer(Node):
     )
     async def access_tokens(root: strawberry.Parent[SignedIn], info: Info) -> list[AccessTokenRecord]:
         return await info.context.sources.access_tokens.of_user(root.id)
+
+    @computed(TermsAcceptance | None, "Which terms of the service they have accepted last.")
+    async def terms_accepted(root: strawberry.Parent[SignedIn], info: Info) -> AcceptanceRecord | None:
+        return await info.context.sources.account.terms.latest(root.id)
+
+    @computed(bool, "Whether they have yet to accept the terms that are in force.")
+    async def must_accept_terms(root: strawberry.Parent[SignedIn], info: Info) -> bool:
+        return not await info.context.sources.account.terms.has_accepted(root.id)
 
     @computed(Export | None, "Everything that the account has, if it was requested and has not expired.")
     async def export(root: strawberry.Parent[SignedIn], info: Info) -> ExportRecord | None:

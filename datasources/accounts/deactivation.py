@@ -34,7 +34,7 @@ class DeactivationStore:
         account that is deactivated stays as it is. `find_deactivated_in_session` finds it by the session.
 
         Raises Refusal: QUOTA_EXCEEDED within `PAUSE` after the last time, because each return copies all images, and
-        NOT_ALLOWED for an account in any other state.
+        ACCOUNT_SUSPENDED for an account in any other state.
         """
         rested = {"$or": [{"deactivated_at": None}, {"deactivated_at": {"$lte": now - PAUSE}}]}
         query: Document = {"_id": user_id, "state": UserState.ACTIVE.value, **rested}
@@ -90,4 +90,4 @@ class DeactivationStore:
         if user["state"] == UserState.ACTIVE.value and "deactivated_at" in user:
             message = f"An account can be deactivated once in {DEACTIVATION_PAUSE_HOURS} hours."
             raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message, resets_at=user["deactivated_at"] + PAUSE)
-        raise Refusal(UserErrorCode.NOT_ALLOWED, "This account cannot be deactivated now.")
+        raise Refusal(UserErrorCode.ACCOUNT_SUSPENDED, "A suspended account cannot be deactivated.")

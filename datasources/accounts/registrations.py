@@ -4,6 +4,8 @@ To register writes the same whether somebody has the address: who gets which mai
 is reserved meanwhile, which shows, as handles do, but says nothing of the address.
 """
 
+from typing import Any
+
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
@@ -42,6 +44,7 @@ class RegistrationStore:
         display_name: str,
         language: str | None,
         idempotency: Idempotency | None,
+        **profile: Any,
     ) -> None:
         """Registers, and has a mail sent to the address, whoever has it. Atomic.
 
@@ -60,6 +63,7 @@ class RegistrationStore:
             "created_at": now,
             "expires_at": now + REGISTRATION_LIFE,
             **(idempotency.fields() if idempotency else {}),
+            **profile,
         }
 
         async def apply(session: Session) -> None:

@@ -79,6 +79,7 @@ def test_what_has_to_do_with_accounts_is_closed_to_every_token() -> None:
         "changePassword",
         "deactivateAccount",
         "deleteAccount",
+        "acceptTerms",
         "requestExport",
         "revokeSession",
         "revokeOtherSessions",

@@ -80,7 +80,7 @@ async def test_leaving_ends_no_suspension_and_coming_back_undoes_no_deletion(wor
     await world.sources.users.update_profile(ana.id, {"state": "SUSPENDED"})
     with pytest.raises(Refusal) as refused:
         await leave(world, ana)
-    assert refused.value.code is UserErrorCode.NOT_ALLOWED
+    assert refused.value.code is UserErrorCode.ACCOUNT_SUSPENDED
     await come_back(world, ana)
     assert await state(world, ana) is UserState.SUSPENDED
     await leave(world, bob)

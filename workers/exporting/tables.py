@@ -183,6 +183,10 @@ def account_row(account: Document) -> Row:
         "avatarUploadId": _id("MediaUpload", (account.get("avatar") or {}).get("id")),
         "role": account.get("role", "MEMBER"),
         "standing": account.get("standing", "GOOD"),
+        "termsAccepted": [
+            {"version": each["version"], "at": each["accepted_at"], "ageRange": each.get("age_range")}
+            for each in account.get("terms", ())
+        ],
         "createdAt": account["created_at"],
         "postCount": account.get("post_count", 0),
         "followerCount": account.get("follower_count", 0),

@@ -100,6 +100,7 @@ READ_INPUTS = {
 # Mutations that answer with objects but take no id: they show what the viewer has just made.
 WITHOUT_IDS = {
     "register",
+    "acceptTerms",
     "changeUsername",
     "requestExport",
     "login",
