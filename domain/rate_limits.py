@@ -128,7 +128,7 @@ class RateLimits:
     def __init__(self, given: Mapping[str, str], factors: Mapping[str, float], factor: float = 1.0) -> None:
         """`given` and `factors` replace single defaults; `factor` multiplies all. Raises ValueError for what is none.
 
-        Limits of addresses, names and devices are the same for every role.
+        Limits of addresses, names, devices and proofs are the same for every role.
         """
         unknown = sorted({*given} - {*DEFAULTS})
         if unknown:
@@ -165,6 +165,9 @@ _GENERAL = (POINTS, POINTS_OF_TOKEN)
 
 
 def _is_same_for_all(name: str) -> bool:
+    """What guards an account is as strict for a moderator's, and lets a new one set up its factors."""
+    if name == f"{Action.PROOF}.{Subject.ACCOUNT}":
+        return True
     return not name.endswith(f".{Subject.ACCOUNT}") and name not in _GENERAL
 
 

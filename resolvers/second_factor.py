@@ -11,7 +11,7 @@ from datasources.accounts.users import Credentials
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import CODE_TRIES, CODE_TRIES_WINDOW, LOGIN_CHALLENGE, RECOVERY_CODES
-from domain.one_time_codes import provisioning_url
+from domain.one_time_codes import is_one_time_code, provisioning_url, typed_code
 from domain.rate_limits import Action
 from domain.records.factors import FactorsRecord, SecondFactorMethod
 from resolvers.fresh_proof import require_fresh_proof
@@ -134,7 +134,9 @@ async def complete_login(info: Info, given: CompleteLoginInput) -> SessionPayloa
     if (given.one_time_code is None) is (given.passkey is None):
         message = "Send either a code or a passkey's answer."
         raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["oneTimeCode"])
-    use = await count_use(info, Action.PROOF, name=str(user_id))
+    # Only what can be guessed counts to the account, so that guessers do not hold up its other factors.
+    is_guessable = given.one_time_code is not None and is_one_time_code(typed_code(given.one_time_code))
+    use = await count_use(info, Action.PROOF, name=str(user_id) if is_guessable else None)
     if given.one_time_code is not None:
         await prove_by_code(info, user_id, given.one_time_code)
     else:
