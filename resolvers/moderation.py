@@ -6,7 +6,7 @@ from bson import ObjectId
 from datasources.jobs.idempotency import Idempotency
 from datasources.moderation.deciding import Ruling
 from datasources.mongo import clock
-from domain.access_scopes import AccessScope
+from domain.access_scopes import AccessScope, is_allowed
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import REPORT_NOTE_MAX, STATEMENT_MAX
@@ -29,8 +29,13 @@ from schema.moderation_inputs import (
 
 
 async def find_moderator(context: Context) -> UserRecord | None:
-    """The viewer's account, as it is stored, if they are a moderator and not suspended."""
+    """The viewer's account, as it is stored, if they are a moderator and not suspended.
+
+    A personal access token without the scope is no moderator's, whichever way it comes, as by `node`.
+    """
     if context.session is None or context.session.is_restricted:
+        return None
+    if not is_allowed(context.session.scopes, [AccessScope.MODERATE]):
         return None
     (viewer,) = await context.sources.users.readable_by_ids([context.session.user_id])
     return viewer if viewer is not None and viewer.role.moderates and not viewer.standing.restricts else None

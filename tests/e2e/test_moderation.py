@@ -150,6 +150,18 @@ async def test_the_queue_is_for_moderators(register: Register, moderator: Modera
     assert await mia.refused("moderate", targetId=ana.id, action="DISMISS") == refused
 
 
+async def test_a_moderator_s_access_token_sees_cases_only_with_the_scope(
+    register: Register, moderator: Moderators
+) -> None:
+    ana, bob, mia = await register(), await register(), await moderator()
+    await bob.done("reportContent", targetId=ana.id, reason="SPAM")
+    case_id = (await case_about(mia, ana.id))["id"]
+    for scope, seen in (("READ", None), ("WRITE", None), ("MODERATE", {"id": case_id})):
+        made = await mia.done("createAccessToken", "text", name="a program", scopes=[scope])
+        assert await Api(mia.http, made["text"]).get(USER, id=case_id) == {"node": seen}
+    await mia.done("moderate", caseId=case_id, action="DISMISS")
+
+
 async def test_a_claimed_case_is_left_alone_by_others(register: Register, moderator: Moderators) -> None:
     ana, bob, mia, max_ = await register(), await register(), await moderator(), await moderator()
     await bob.done("reportContent", targetId=ana.id, reason="SPAM")
