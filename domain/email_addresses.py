@@ -17,6 +17,11 @@ def checked_email(email: str) -> str:
     return normalized
 
 
+def sendable_email(email: str) -> str:
+    """A stored address as mail servers take it: in ASCII, unless the part before the @ is not. Raises ValueError."""
+    return validate_email(email, check_deliverability=False).ascii_email or email
+
+
 def typed_login(text: str) -> str:
     """The handle or the normalized address that is meant by what somebody logs in with. Keeps the case."""
     login = typed_handle(text)

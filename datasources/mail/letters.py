@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from datasources.mongo import clock
+from domain.email_addresses import sendable_email
 from domain.mails import MAILS, MailKind
 
 _TEXTS = resources.files("datasources.mail") / "texts"
@@ -40,7 +41,7 @@ def write(letter: Letter, *, sender: str, app_url: str | None) -> EmailMessage:
     name, address = parseaddr(sender)
     message = EmailMessage()
     message["From"] = Address(name, addr_spec=address)
-    message["To"] = Address(addr_spec=letter.to)
+    message["To"] = sendable_email(letter.to)
     message["Subject"] = texts[letter.kind]["subject"]
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = f"<{letter.id}@{address.rpartition('@')[2]}>"

@@ -25,6 +25,10 @@ class MailRefusedError(Exception):
     """The server will not take this mail, whenever it is sent."""
 
 
+class MailDeferredError(Exception):
+    """The server does not take this mail now; it may be sent again later, and others may be sent meanwhile."""
+
+
 class MailOutageError(Exception):
     """The mail could not be sent now; nobody may know whether it was. It may be sent again later."""
 
@@ -33,7 +37,7 @@ class MailOutageError(Exception):
 async def open_transport(settings: MailSettings) -> AsyncIterator[Send]:
     """Opens a connection; its function sends one mail after the other. Both raise MailOutageError.
 
-    Sending raises MailRefusedError too.
+    Sending raises MailRefusedError and MailDeferredError too.
     """
     if settings.mail_folder is not None and settings.mail == "folder":
         folder = settings.mail_folder
@@ -73,17 +77,23 @@ async def _send(client: aiosmtplib.SMTP, message: EmailMessage) -> None:
     try:
         await client.send_message(message)
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-        if _is_refusal(error):
-            raise MailRefusedError(_reason(error)) from None
-        raise MailOutageError(_reason(error)) from None
+        raise _kind(error)(_reason(error)) from None
 
 
-def _is_refusal(error: Exception) -> bool:
-    """Whether the server has refused this mail for good. That it wants a login is the operator's matter."""
-    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return all(each.code >= _PERMANENT for each in error.recipients)
-    is_about_mail = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
-    return is_about_mail and isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= _PERMANENT
+def _kind(error: Exception) -> type[Exception]:
+    """What an error means for this mail and for others. That the server wants a login is the operator's matter."""
+    match error:
+        case aiosmtplib.SMTPRecipientsRefused():
+            codes = [each.code for each in error.recipients]
+        case aiosmtplib.SMTPRecipientRefused() | aiosmtplib.SMTPDataError():
+            codes = [error.code]
+        case aiosmtplib.SMTPNotSupported():  # an address that this server cannot write
+            return MailRefusedError
+        case _:
+            return MailOutageError
+    if aiosmtplib.SMTPStatus.domain_unavailable in codes:  # the server ends the connection
+        return MailOutageError
+    return MailRefusedError if min(codes) >= _PERMANENT else MailDeferredError
 
 
 def _reason(error: Exception) -> str:

@@ -21,7 +21,7 @@ from datasources.mongo import clock
 from datasources.mongo.transactions import in_transaction
 from domain.mails import MAILS, MailKind
 from tests.support.factories import World, changed_sources, opened, own_database
-from tests.support.mail_server import MailServer, html_of, mails_to, running_mail_server, text_of
+from tests.support.mail_server import TAKEN, MailServer, html_of, mails_to, running_mail_server, text_of
 from tests.support.waiting import eventually
 from tests.support.workers import failures
 from workers.handlers.send_mails import send_mails
@@ -162,6 +162,23 @@ async def test_a_server_that_hangs_holds_up_no_mail_for_longer_than_its_time(
     monkeypatch.undo()
     await send_mails(world.tools, *await pending(world))
     assert await pending(world) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "answer"),
+    [("full@example.com", "452 mailbox full"), ("x@bücher.example", TAKEN), ("jürgen@example.com", TAKEN)],
+)
+async def test_a_mail_that_cannot_be_sent_holds_up_no_other(
+    world: World, server: MailServer, address: str, answer: str
+) -> None:
+    ana, bob = await world.users(2)
+    server.answers_to[address] = answer
+    await world.sources.database["users"].update_one({"_id": ana.id}, {"$set": {"email": address}})
+    for person in (ana, bob):
+        await world.sources.mails.add(CHANGED, user_id=person.id)
+    await send_mails(world.tools, *await pending(world))
+    assert f"{bob.username}@example.com" in [mail["To"] for mail in server.mails]
+    assert len(await pending(world)) == (answer != TAKEN)
 
 
 async def test_a_mail_that_nobody_wants_any_more_is_dropped(world: World, server: MailServer) -> None:

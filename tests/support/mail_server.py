@@ -26,14 +26,16 @@ class MailServer:
     mails: list[EmailMessage] = field(default_factory=list)
     answer: str = TAKEN
     recipient_answer: str = TAKEN
+    answers_to: dict[str, str] = field(default_factory=dict)  # by recipient
     hanging: bool = False
 
     async def handle_RCPT(  # noqa: N802  the library calls it so
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        if self.recipient_answer == TAKEN:
+        answer = self.answers_to.get(address, self.recipient_answer)
+        if answer == TAKEN:
             envelope.rcpt_tos.append(address)
-        return self.recipient_answer
+        return answer
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         while self.hanging:

@@ -9,7 +9,7 @@ from bson import ObjectId
 from datasources.accounts.mail_recipients import Recipient
 from datasources.mail.letters import Letter, best_language, write
 from datasources.mail.outbox import MailOutcome
-from datasources.mail.transport import MailOutageError, MailRefusedError, Send, open_transport
+from datasources.mail.transport import MailDeferredError, MailOutageError, MailRefusedError, Send, open_transport
 from datasources.mongo import clock
 from datasources.sources import Sources
 from datasources.telemetry.metrics import Tally
@@ -39,8 +39,8 @@ async def send_mails(tools: Tools, *keys: str) -> None:
             if left:
                 async with open_transport(sources.settings) as send:
                     for mail in list(left.values()):
-                        await _deliver(sources, mail, send)
-                        left.pop(mail.id)
+                        if await _deliver(sources, mail, send):
+                            left.pop(mail.id)
     except (MailOutageError, TimeoutError) as error:
         _COUNTED.add("failed", by=len(left))
         log.warning("mail.outage", mails=len(left), error=str(error) or "slow")
@@ -58,26 +58,34 @@ async def _without_dropped(sources: Sources, mails: Sequence[MailRecord]) -> lis
     return late
 
 
-async def _deliver(sources: Sources, mail: MailRecord, send: Send) -> None:
-    """Sends a mail if there is somebody to send it to, and marks it done. Raises MailOutageError."""
+async def _deliver(sources: Sources, mail: MailRecord, send: Send) -> bool:
+    """Sends a mail if there is somebody to send it to, and marks it done. Raises MailOutageError.
+
+    False, and it is not done, if the server does not take this mail now.
+    """
     recipient = await sources.mail_recipients.find(mail)
     if recipient is None:
         await _finish(sources, mail, MailOutcome.DROPPED)
-        return
+        return True
     spec = MAILS[recipient.kind]
     if await sources.mails.count_sent(recipient.kind, recipient.address, clock.now()) >= spec.per_hour:
         log.warning("mail.too_many", mail=str(mail.id), kind=recipient.kind.value)
         await _finish(sources, mail, MailOutcome.DROPPED)
-        return
+        return True
     try:
         letter = await _letter(sources, mail, recipient)
         await send(write(letter, sender=sources.settings.mail_from, app_url=sources.settings.app_url))
+    except MailDeferredError as error:
+        log.warning("mail.deferred", mail=str(mail.id), kind=recipient.kind.value, error=str(error))
+        _COUNTED.add("failed")
+        return False
     except (MailRefusedError, ValueError) as error:  # ValueError: an address that cannot stand in a header
         reason = str(error) if isinstance(error, MailRefusedError) else "address"
         log.warning("mail.refused", mail=str(mail.id), kind=recipient.kind.value, error=reason)
         await _finish(sources, mail, MailOutcome.REFUSED)
     else:
         await _finish(sources, mail, MailOutcome.SENT, recipient)
+    return True
 
 
 async def _letter(sources: Sources, mail: MailRecord, recipient: Recipient) -> Letter:
