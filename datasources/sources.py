@@ -183,7 +183,7 @@ class Sources:
         self.comments = CommentStore(database, job_queue, caches.comments, sharded_ids)
         self.commenting = CommentingStore(database, job_queue, caches.comments, sharded_ids)
         moderated = caches.users, caches.posts, caches.comments
-        self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids)
+        self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids, self.mails)
         self.read_your_writes = ReadYourWrites(database, sharded_ids)
         self.targets = Targets(database, sharded_ids)
 

@@ -35,6 +35,7 @@ class MailKind(StrEnum):
     USERNAME_CHANGED = "username_changed"
     DEACTIVATED = "deactivated"
     EXPORT_READY = "export_ready"
+    DECIDED = "decided"
 
 
 class MailSpec(msgspec.Struct, frozen=True):
@@ -66,4 +67,5 @@ MAILS: Mapping[MailKind, MailSpec] = {
     MailKind.USERNAME_CHANGED: MailSpec(values=("old", "new")),
     MailKind.DEACTIVATED: MailSpec(),
     MailKind.EXPORT_READY: MailSpec(),
+    MailKind.DECIDED: MailSpec(values=("statement",)),
 }

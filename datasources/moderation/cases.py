@@ -21,7 +21,7 @@ class CaseStore(BatchedReads[CaseRecord]):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database["cases"], CaseRecord)
-        self._cases = database["cases"]
+        self._cases, self._reports = database["cases"], database["reports"]
 
     async def queue(
         self, request: PageRequest, status: CaseStatus, *, reason: ReportReason | None, kind: ReportTargetType | None
@@ -79,7 +79,8 @@ class CaseStore(BatchedReads[CaseRecord]):
     ) -> ObjectId:
         """Closes a case; without one the target's open one, or a new one, so that a decision has a case.
 
-        Within the transaction. Raises Refusal (NOT_ALLOWED) if another moderator has the case or has closed it.
+        Within the transaction, and with its reports: their reporters may report the target again.
+        Raises Refusal (NOT_ALLOWED) if another moderator has the case or has closed it.
         """
         which = {"_id": case.id} if case is not None else {"open_target_id": target.id}
         row = await self._cases.find_one({**which, "status": CaseStatus.OPEN.value}, session=session)
@@ -93,6 +94,8 @@ class CaseStore(BatchedReads[CaseRecord]):
         values = {"status": CaseStatus.CLOSED.value, "closed_at": now}
         unset = dict.fromkeys(("open_target_id", "claimed_by", "claimed_until"), "")
         await self._cases.update_one({"_id": row["_id"]}, {"$set": values, "$unset": unset}, session=session)
+        still_open = {"case_id": row["_id"], "is_open": True}
+        await self._reports.update_many(still_open, {"$unset": {"is_open": ""}}, session=session)
         return ObjectId(row["_id"])
 
 

@@ -9,17 +9,18 @@ from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
 from datasources.jobs.idempotency import Idempotency
 from datasources.jobs.queue import JobQueue
+from datasources.mail.outbox import MailOutbox
 from datasources.moderation.cases import CaseStore
 from datasources.moderation.content import ModeratedContent
 from datasources.moderation.decisions import DecisionStore
-from datasources.moderation.reports import ReportStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Document, Session
 from datasources.mongo.transactions import in_transaction
 from domain.errors import NotFound
 from domain.jobs import Fact, Task
 from domain.limits import REMOVED_KEPT
-from domain.moderation import STANDINGS
+from domain.mails import MailKind
+from domain.moderation import APPEALABLE, STANDINGS
 from domain.records.moderation import (
     CaseRecord,
     DecisionRecord,
@@ -65,8 +66,8 @@ class Deciding:
         sessions: SessionStore,
         content: ModeratedContent,
         cases: CaseStore,
-        reports: ReportStore,
         decisions: DecisionStore,
+        mails: MailOutbox,
     ) -> None:
         self._client = client
         self._job_queue = job_queue
@@ -74,13 +75,14 @@ class Deciding:
         self._sessions = sessions
         self._content = content
         self._cases = cases
-        self._reports = reports
         self._decisions = decisions
+        self._mails = mails
 
     async def decide(self, ruling: Ruling, now: datetime) -> DecisionRecord:
         """Carries out a decision. Raises NotFound if what it is about is gone, Refusal if another has its case.
 
-        Atomic. Sessions of an account that is suspended, or no longer, have ended when it returns.
+        Atomic; a mail tells the account the reasons. Sessions of an account that is suspended, or no longer, have ended
+        when it returns.
         """
         decision = DecisionRecord(
             id=clock.new_id(),
@@ -99,7 +101,6 @@ class Deciding:
         async def apply(session: Session) -> tuple[DecisionRecord, list[Changed]]:
             changed = await self._apply(decision, session)
             case_id = await self._cases.close(ruling.target, ruling.case, ruling.moderator_id, now, session)
-            await self._reports.close(case_id, session)
             made = msgspec.structs.replace(decision, case_id=case_id)
             tasks = [Task.END_SESSIONS] if _changes_standing(decision) else []
             if decision.action in _TOLD_TO_OTHERS:
@@ -107,6 +108,9 @@ class Deciding:
             entry = await self._decisions.add(
                 made, session, tasks, ends_at=_end(decision), idempotency=ruling.idempotency
             )
+            if decision.action in APPEALABLE:
+                values, to = {"statement": decision.statement}, decision.subject_id
+                await self._mails.add(MailKind.DECIDED, user_id=to, values=values, session=session)
             return made, [*changed, (Fact.DECISION, entry)]
 
         made, changed = await in_transaction(self._client, apply)

@@ -4,6 +4,7 @@ from datasources.accounts.cached_users import UserCache
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
 from datasources.jobs.queue import JobQueue
+from datasources.mail.outbox import MailOutbox
 from datasources.moderation.cases import CaseStore
 from datasources.moderation.content import ModeratedContent
 from datasources.moderation.deciding import Deciding
@@ -28,11 +29,12 @@ class Moderation:
         posts: PostCache,
         comments: CommentCache,
         sharded_ids: ShardedIds,
+        mails: MailOutbox,
     ) -> None:
         self.standings = standings = StandingStore(database, job_queue, users)
         self.cases = cases = CaseStore(database)
-        self.reports = reports = ReportStore(database, job_queue, cases)
+        self.reports = ReportStore(database, job_queue, cases)
         self.decisions = decisions = DecisionStore(database, job_queue, cases)
         content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
-        self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, reports, decisions)
+        self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, decisions, mails)
         self.pseudonyms = Pseudonyms(database)

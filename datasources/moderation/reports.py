@@ -54,11 +54,6 @@ class ReportStore:
         if await in_transaction(self._client, apply):
             await self._job_queue.enqueue_pending(Fact.REPORT, [document])
 
-    async def close(self, case_id: ObjectId, session: Session) -> None:
-        """Closes the reports of a case, within the transaction: their reporters may report the target again."""
-        query = {"case_id": case_id, "is_open": True}
-        await self._reports.update_many(query, {"$unset": {"is_open": ""}}, session=session)
-
     async def of_case(self, case_id: ObjectId) -> list[ReportRecord]:
         """The latest `CASE_REPORTS_SHOWN` reports of a case."""
         rows = self._reports.find({"case_id": case_id}, sort=[("_id", -1)], limit=CASE_REPORTS_SHOWN)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from config import Settings
 from datasources.accounts.sessions import SessionStore
 from datasources.moderation.deciding import Ruling
 from domain.errors import NotFound, Refusal
@@ -17,8 +18,9 @@ from domain.records.comments import CommentRecord
 from domain.records.moderation import DecisionRecord, ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostRecord, PostStatus
 from domain.records.users import UserRecord, UserState
-from tests.support.factories import World, items_of, now
+from tests.support.factories import World, items_of, now, opened, own_database
 from tests.support.full_account import create_post_with_files, create_upload, remove_final_check_delay
+from tests.support.mail_server import running_mail_server, text_of
 from tests.support.maintenance import find_faults
 from workers.runtime.outbox_relay import relay_due
 
@@ -220,3 +222,16 @@ async def test_the_log_outlives_an_account_without_naming_it(own: World, monkeyp
     assert {case["_id"]: case["subject_id"] for case in cases} == {row["case_id"]: row["subject_id"] for row in rows}
     assert {case["status"] for case in cases} == {"CLOSED"}
     assert await find_faults(own) == []
+
+
+async def test_a_mail_tells_the_account_the_reasons(shared_settings: Settings) -> None:
+    async with running_mail_server() as server:
+        with own_database(shared_settings) as settings:
+            async with opened(server.settings(settings)) as world:
+                ana = await world.user()
+                await decide(world, ana, ModerationAction.WARN)
+                await decide(world, ana, ModerationAction.DISMISS)
+                await world.drain()
+        (mail,) = server.mails
+        assert mail["To"] == f"{ana.username}@example.com"
+        assert "because" in text_of(mail)

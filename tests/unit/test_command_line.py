@@ -24,6 +24,7 @@ COMMANDS = [
     "backup",
     "restore",
     "webhooks",
+    "moderation",
     "dlq",
 ]
 
