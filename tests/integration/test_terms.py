@@ -145,7 +145,7 @@ async def http(asking: Settings, tmp_path_factory: pytest.TempPathFactory) -> As
             yield client
 
 
-def forget(settings: Settings, *people: Person) -> None:
+def withdraw(settings: Settings, *people: Person) -> None:
     """As if these had registered before there were terms."""
     with MongoClient[dict[str, Any]](settings.mongo_url) as client:
         ids = [from_global_id(person.id)[1] for person in people]
@@ -175,7 +175,7 @@ async def test_who_registered_before_reads_and_leaves_and_acts_once_they_accept(
     http: httpx2.AsyncClient, asking: Settings
 ) -> None:
     ana, bob, cat = [await Person.register(http, **GIVEN) for _ in range(3)]
-    forget(asking, bob, cat)
+    withdraw(asking, bob, cat)
     assert (await bob.get(ACCEPTED))["viewer"] == {"mustAcceptTerms": True, "termsAccepted": None}
     acts: dict[str, dict[str, Any]] = {"followUser": {"userId": ana.id}, "updateProfile": {"biography": "!"}}
     for verb, given in acts.items():
