@@ -14,6 +14,7 @@ from datasources.mongo.client import Document
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo.queries import within
 from domain.ids import to_global_id
+from domain.moderation import TOLD
 
 Row = Mapping[str, Any]
 
@@ -133,6 +134,37 @@ def _session(session: Document) -> Row:
     }
 
 
+def _report(report: Document) -> Row:
+    return {
+        "targetId": _id(report["target_type"], report["target_id"]),
+        "reason": report["reason"],
+        "note": report.get("note", ""),
+        "createdAt": report["created_at"],
+    }
+
+
+def _decision(decision: Document) -> Row:
+    return {
+        "action": decision["action"],
+        "targetId": _id(decision["target_type"], decision["target_id"]),
+        "reason": decision.get("reason"),
+        "statement": decision.get("statement", ""),
+        "until": decision.get("until"),
+        "createdAt": decision["created_at"],
+    }
+
+
+def _factors(factors: Document) -> Row:
+    return {
+        "hasOneTimeCodes": factors.get("secret") is not None,
+        "recoveryCodesLeft": len(factors.get("recovery_hashes", ())),
+        "passkeys": [
+            {"name": each["name"], "createdAt": each["created_at"], "lastUsedAt": each["last_used_at"]}
+            for each in factors.get("passkeys", ())
+        ],
+    }
+
+
 _STANDING: Document = {"state": {"$in": ["FOLLOWING", "REQUESTED"]}}
 _LIKED: Mapping[str, Any] = {"query": _by("user_id", liked=True), "hint": BY_LIKER.document["name"]}
 
@@ -160,6 +192,14 @@ TABLES: Sequence[Table] = (
         sort="seq",
     ),
     Table(name="uploads", collection="uploads", query=_by("owner_id"), row=_upload),
+    Table(name="second_factors", collection="factors", query=_by("_id"), row=_factors),
+    Table(name="my_reports", collection="reports", query=_by("reporter_id"), row=_report),
+    Table(
+        name="decisions",
+        collection="decisions",
+        query=_by("subject_id", action={"$in": sorted(TOLD)}),
+        row=_decision,
+    ),
     Table(
         name="visited_profiles",
         collection="profile_visits",
