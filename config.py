@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from datasources.settings.accounts import AccountSettings
 from datasources.settings.exports import ExportSettings
 from datasources.settings.factors import FactorSettings
+from datasources.settings.identities import IdentitySettings
 from datasources.settings.lists import CommaList, split_list
 from datasources.settings.mail import MailSettings
 from datasources.settings.rate_limits import RateLimitSettings
@@ -32,7 +33,9 @@ class RedisUrls(NamedTuple):
     news: str
 
 
-class Settings(AccountSettings, ExportSettings, FactorSettings, MailSettings, RateLimitSettings, TermsSettings):
+class Settings(
+    AccountSettings, ExportSettings, FactorSettings, IdentitySettings, MailSettings, RateLimitSettings, TermsSettings
+):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
     Every field is read from `PHOTOGRAM_<NAME>`, else from the dotenv file given to `read_settings`. Times are in

@@ -15,19 +15,15 @@ from pymongo.monitoring import CommandListener
 from config import Settings
 from datasources.accounts.access_tokens import AccessTokenStore
 from datasources.accounts.cached_users import UserCache, user_cache
-from datasources.accounts.challenges import Challenges
 from datasources.accounts.claims import copy_claims
-from datasources.accounts.factors import FactorStore
+from datasources.accounts.factor_stores import FactorStores
 from datasources.accounts.fresh_proofs import FreshProofs
 from datasources.accounts.known_devices import KnownDevices
 from datasources.accounts.mail_recipients import RecipientStore
 from datasources.accounts.mail_tokens import MailTokenStore
-from datasources.accounts.one_time_codes import OneTimeCodeStore
-from datasources.accounts.passkey_answers import PasskeyCeremonies
 from datasources.accounts.password_changes import PasswordChanges
 from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.roles import RoleReader
-from datasources.accounts.sealed_secrets import sealing_of
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.stores import AccountStores
@@ -218,11 +214,7 @@ class Sources:
         )
         self.access_tokens = AccessTokenStore(database, self.sessions)
         self.fresh_proofs = FreshProofs(database)
-        sealing = sealing_of(settings)
-        self.challenges = Challenges(database, sealing)
-        self.factors = FactorStore(database)
-        self.one_time_codes = OneTimeCodeStore(database, sealing)
-        self.passkeys = PasskeyCeremonies(settings)
+        self.factors = FactorStores(database, settings)
         self.session_watch = SessionWatch(self.sessions, news)
         self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
         self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
@@ -251,6 +243,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         event_sinks = await stack.enter_async_context(open_event_sinks(settings, redis))
         sources = Sources(settings, client, redis, blobs, cdn, job_queue, event_sinks)
         stack.push_async_callback(sources.caches.aclose)
+        stack.push_async_callback(sources.factors.aclose)
         stack.enter_context(readings(sources.caches.read_counts))
         await stack.enter_async_context(redis.following())
         await _measure_time(client)

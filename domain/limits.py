@@ -100,6 +100,10 @@ CODE_TRIES = 10  # wrong one-time codes of an account ...
 CODE_TRIES_WINDOW = timedelta(hours=1)  # ... in this time: of a million codes three are valid at any moment
 SECOND_FACTOR_SETUP = timedelta(minutes=10)  # to scan a code with an app, and type the first one
 LOGIN_CHALLENGE = timedelta(minutes=10)  # between the password and the second factor
+IDENTITIES_MAX = 10
+IDENTITY_NONCE = timedelta(minutes=10)
+ID_TOKEN_MAX = 8_000  # characters; those of the large issuers have some 1,500
+ISSUER_MAX = 200
 PASSKEYS_MAX = 10
 PASSKEY_NAME_MAX = 60
 PASSKEY_CHALLENGE = timedelta(minutes=5)

@@ -15,6 +15,7 @@ from resolvers import (
     feed_live,
     follows,
     fresh_proof,
+    identities,
     likes,
     moderation,
     nodes,
@@ -34,7 +35,7 @@ from schema.comment import Comment
 from schema.image import Image
 from schema.notification import CommentNotification, FollowNotification, PostNotification
 from schema.scalars import SCALARS
-from schema.second_factor import Passkey
+from schema.second_factor import LinkedIdentity, Passkey
 from schema.session import AccessToken
 from schema.upload import MediaUpload
 
@@ -75,6 +76,10 @@ Mutation = create_type(
         passkeys.remove_passkey,
         passkeys.begin_passkey_login,
         passkeys.login_with_passkey,
+        identities.begin_identity,
+        identities.login_with_identity,
+        identities.link_identity,
+        identities.unlink_identity,
         access_tokens.create_access_token,
         access_tokens.revoke_access_token,
         terms.accept_terms,
@@ -134,6 +139,7 @@ schema = strawberry.Schema(
     subscription=Subscription,
     types=[
         AccessToken,
+        LinkedIdentity,
         Passkey,
         Comment,
         Image,

@@ -13,7 +13,7 @@ from domain.ids import from_global_id
 from domain.limits import NODES_MAX
 from domain.moderation import TOLD
 from domain.records.exports import ExportRecord
-from domain.records.factors import PasskeyRecord
+from domain.records.factors import IdentityRecord, PasskeyRecord
 from domain.records.images import ImageRecord
 from domain.records.moderation import CaseRecord, DecisionRecord
 from domain.records.notifications import NotificationRecord
@@ -125,13 +125,20 @@ async def _access_token(context: Context, token_id: ObjectId) -> AccessTokenReco
 async def _passkey(context: Context, passkey_id: ObjectId) -> PasskeyRecord | None:
     if context.viewer_id is None:
         return None
-    factors = await context.sources.factors.of_user(context.viewer_id)
+    factors = await context.sources.factors.stored.of_user(context.viewer_id)
     return next((passkey for passkey in factors.passkeys if passkey.id == passkey_id), None)
 
 
 async def _export(context: Context, user_id: ObjectId) -> ExportRecord | None:
     """An export has its account's id."""
     return await context.sources.account.exports.find(user_id) if user_id == context.viewer_id else None
+
+
+async def _linked_identity(context: Context, identity_id: ObjectId) -> IdentityRecord | None:
+    if context.viewer_id is None:
+        return None
+    factors = await context.sources.factors.stored.of_user(context.viewer_id)
+    return next((identity for identity in factors.identities if identity.id == identity_id), None)
 
 
 async def _viewer(context: Context, user_id: ObjectId) -> SignedIn | None:
@@ -166,6 +173,7 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "Image": _image,
     "MediaUpload": _upload,
     "AccessToken": _access_token,
+    "LinkedIdentity": _linked_identity,
     "Passkey": _passkey,
     "Session": _session,
     "Export": _export,

@@ -39,12 +39,13 @@ _MINUTES = PASSKEY_CHALLENGE.seconds // 60
 async def begin_passkey(info: Info, given: BeginPasskeyInput) -> PasskeyOptionsPayload:
     _name(given.name)
     user_id, sources = (await require_fresh_proof(info)).user_id, info.context.sources
-    factors = await sources.factors.of_user(user_id)
+    known = (await sources.factors.stored.of_user(user_id)).passkeys
     (user,) = await sources.users.by_ids([user_id])
     if user is None:
         raise NotFound("account")
     challenge, expires_at = _challenge(info, Purpose.PASSKEY_REGISTRATION, user_id.binary)
-    options = sources.passkeys.creation_options(user_id, user.username, user.display_name, factors.passkeys, challenge)
+    ceremonies = sources.factors.ceremonies
+    options = ceremonies.creation_options(user_id, user.username, user.display_name, known, challenge)
     return PasskeyOptionsPayload(options=options, expires_at=expires_at)
 
 
@@ -54,13 +55,13 @@ async def begin_passkey(info: Info, given: BeginPasskeyInput) -> PasskeyOptionsP
 )
 async def confirm_passkey(info: Info, given: ConfirmPasskeyInput) -> ConfirmPasskeyPayload:
     name, now = _name(given.name), clock.now()
-    session, sources = await require_fresh_proof(info), info.context.sources
-    claimed = sources.passkeys.claimed(given.passkey)
-    subject = claimed and sources.challenges.subject(claimed.challenge, Purpose.PASSKEY_REGISTRATION, now)
+    session, stores = await require_fresh_proof(info), info.context.sources.factors
+    claimed = stores.ceremonies.claimed(given.passkey)
+    subject = claimed and stores.challenges.subject(claimed.challenge, Purpose.PASSKEY_REGISTRATION, now)
     if claimed is None or subject != session.user_id.binary:
         raise _not_accepted()
-    new = sources.passkeys.verify_creation(given.passkey, claimed.challenge)
-    if new is None or not await sources.challenges.spend(claimed.challenge, lifetime=PASSKEY_CHALLENGE, now=now):
+    new = stores.ceremonies.verify_creation(given.passkey, claimed.challenge)
+    if new is None or not await stores.challenges.spend(claimed.challenge, lifetime=PASSKEY_CHALLENGE, now=now):
         raise _not_accepted()
     passkey = PasskeyRecord(
         id=clock.new_id(),
@@ -73,7 +74,7 @@ async def confirm_passkey(info: Info, given: ConfirmPasskeyInput) -> ConfirmPass
         created_at=now,
         last_used_at=now,
     )
-    await sources.factors.add_passkey(session.user_id, passkey)
+    await stores.stored.add_passkey(session.user_id, passkey)
     return ConfirmPasskeyPayload(passkey=passkey, viewer=signed_in(session))
 
 
@@ -81,7 +82,7 @@ async def confirm_passkey(info: Info, given: ConfirmPasskeyInput) -> ConfirmPass
 async def remove_passkey(info: Info, given: RemovePasskeyInput) -> ViewerPayload:
     session = await require_fresh_proof(info)
     passkey_id = expect_id(given.passkey_id, "Passkey")
-    if passkey_id is None or not await info.context.sources.factors.remove_passkey(session.user_id, passkey_id):
+    if passkey_id is None or not await info.context.sources.factors.stored.remove_passkey(session.user_id, passkey_id):
         raise NotFound("passkey", field=["passkeyId"])
     return ViewerPayload(viewer=signed_in(session))
 
@@ -94,14 +95,14 @@ async def remove_passkey(info: Info, given: RemovePasskeyInput) -> ViewerPayload
     while_suspended=True,
 )
 async def begin_passkey_login(info: Info, given: BeginPasskeyLoginInput) -> PasskeyOptionsPayload:
-    sources, user_id, known = info.context.sources, info.context.viewer_id, list[PasskeyRecord]()
+    stores, user_id, known = info.context.sources.factors, info.context.viewer_id, list[PasskeyRecord]()
     if given.challenge is not None:
         _, account = await read_login_challenge(info, given.challenge)
         user_id = account.user_id
     if user_id is not None:
-        known = (await sources.factors.of_user(user_id)).passkeys
+        known = (await stores.stored.of_user(user_id)).passkeys
     challenge, expires_at = _challenge(info, Purpose.PASSKEY, b"")
-    return PasskeyOptionsPayload(options=sources.passkeys.request_options(known, challenge), expires_at=expires_at)
+    return PasskeyOptionsPayload(options=stores.ceremonies.request_options(known, challenge), expires_at=expires_at)
 
 
 @mutation(
@@ -119,7 +120,7 @@ async def login_with_passkey(info: Info, given: LoginWithPasskeyInput) -> Sessio
 
 def _challenge(info: Info, purpose: Purpose, subject: bytes) -> tuple[bytes, datetime]:
     expires_at = clock.now() + PASSKEY_CHALLENGE
-    return info.context.sources.challenges.issue(purpose, subject, expires_at=expires_at), expires_at
+    return info.context.sources.factors.challenges.issue(purpose, subject, expires_at=expires_at), expires_at
 
 
 def _name(name: str) -> str:

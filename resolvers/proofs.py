@@ -19,7 +19,7 @@ async def prove_by_password(info: Info, user_id: ObjectId, password: str) -> Non
 
 async def prove_by_code(info: Info, user_id: ObjectId, code: str) -> None:
     """Spends a one-time code or a recovery code. Raises Refusal (INVALID_CREDENTIALS, RATE_LIMITED)."""
-    await info.context.sources.one_time_codes.check(user_id, code, clock.now())
+    await info.context.sources.factors.one_time_codes.check(user_id, code, clock.now())
 
 
 async def prove_by_passkey(
@@ -30,21 +30,21 @@ async def prove_by_passkey(
     With `user_id`, only that account's will do. Raises Refusal (INVALID_CREDENTIALS), the same for an unknown account,
     one without passkeys, another passkey, and an answer that is not valid.
     """
-    sources, now = info.context.sources, clock.now()
-    claimed = sources.passkeys.claimed(answer)
+    stores, now = info.context.sources.factors, clock.now()
+    claimed = stores.ceremonies.claimed(answer)
     owner_id = None if claimed is None else _owner(claimed.user_handle, user_id)
     if claimed is None or owner_id is None:
         raise _refused()
-    if sources.challenges.subject(claimed.challenge, Purpose.PASSKEY, now) is None:
+    if stores.challenges.subject(claimed.challenge, Purpose.PASSKEY, now) is None:
         raise _refused()
-    factors = await sources.factors.of_user(owner_id)
+    factors = await stores.stored.of_user(owner_id)
     passkey = next((each for each in factors.passkeys if each.credential_id == claimed.credential_id), None)
     if passkey is None:
         raise _refused()
-    count = sources.passkeys.verify_use(answer, passkey, claimed.challenge, is_person_verified=is_person_verified)
-    if count is None or not await sources.challenges.spend(claimed.challenge, lifetime=PASSKEY_CHALLENGE, now=now):
+    count = stores.ceremonies.verify_use(answer, passkey, claimed.challenge, is_person_verified=is_person_verified)
+    if count is None or not await stores.challenges.spend(claimed.challenge, lifetime=PASSKEY_CHALLENGE, now=now):
         raise _refused()
-    if not await sources.factors.note_use(owner_id, passkey, count, now):
+    if not await stores.stored.note_use(owner_id, passkey, count, now):
         raise _refused()
     return owner_id
 

@@ -45,7 +45,7 @@ async def begin_second_factor(info: Info, given: BeginSecondFactorInput) -> Begi
         await prove_by_password(info, user_id, given.password)
     else:
         await require_fresh_proof(info)
-    secret = await sources.one_time_codes.begin(user_id, clock.now())
+    secret = await sources.factors.one_time_codes.begin(user_id, clock.now())
     (user,) = await sources.users.by_ids([user_id])
     return BeginSecondFactorPayload(
         secret=secret, otpauth_url=provisioning_url(secret, "" if user is None else user.username)
@@ -61,7 +61,7 @@ async def begin_second_factor(info: Info, given: BeginSecondFactorInput) -> Begi
 )
 async def confirm_second_factor(info: Info, given: OneTimeCodeInput) -> RecoveryCodesPayload:
     session = await require_fresh_proof(info)
-    codes = await info.context.sources.one_time_codes.confirm(session.user_id, given.one_time_code, clock.now())
+    codes = await info.context.sources.factors.one_time_codes.confirm(session.user_id, given.one_time_code, clock.now())
     return RecoveryCodesPayload(recovery_codes=codes, viewer=signed_in(session))
 
 
@@ -73,7 +73,7 @@ async def confirm_second_factor(info: Info, given: OneTimeCodeInput) -> Recovery
 async def renew_recovery_codes(info: Info, given: OneTimeCodeInput) -> RecoveryCodesPayload:
     session = await require_fresh_proof(info)
     await prove_by_code(info, session.user_id, given.one_time_code)
-    codes = await info.context.sources.one_time_codes.renew_recovery_codes(session.user_id)
+    codes = await info.context.sources.factors.one_time_codes.renew_recovery_codes(session.user_id)
     return RecoveryCodesPayload(recovery_codes=codes, viewer=signed_in(session))
 
 
@@ -90,13 +90,13 @@ async def disable_second_factor(info: Info, given: DisableSecondFactorInput) -> 
     else:
         await require_fresh_proof(info)
     await prove_by_code(info, session.user_id, given.one_time_code)
-    await info.context.sources.one_time_codes.turn_off(session.user_id)
+    await info.context.sources.factors.one_time_codes.turn_off(session.user_id)
     return ViewerPayload(viewer=signed_in(session))
 
 
 async def second_step(info: Info, account: Credentials) -> LoginPayload | None:
     """What a login answers in place of a session, once the password was right; None if that is enough."""
-    factors = await info.context.sources.factors.of_user(account.user_id)
+    factors = await info.context.sources.factors.stored.of_user(account.user_id)
     if not factors.has_codes:
         return None
     refusal = Refusal(UserErrorCode.SECOND_FACTOR_REQUIRED, "A code or a passkey is needed: send completeLogin.")
@@ -112,7 +112,7 @@ def _subject(account: Credentials) -> bytes:
 
 def _step(info: Info, factors: FactorsRecord, subject: bytes) -> SecondFactorStep:
     expires_at = clock.now() + LOGIN_CHALLENGE
-    challenge = info.context.sources.challenges.issue(Purpose.SECOND_FACTOR, subject, expires_at=expires_at)
+    challenge = info.context.sources.factors.challenges.issue(Purpose.SECOND_FACTOR, subject, expires_at=expires_at)
     methods = [SecondFactorMethod.ONE_TIME_CODE, SecondFactorMethod.RECOVERY_CODE]
     if factors.passkeys:
         methods.append(SecondFactorMethod.PASSKEY)
@@ -141,7 +141,7 @@ async def complete_login(info: Info, given: CompleteLoginInput) -> SessionPayloa
         await prove_by_code(info, user_id, given.one_time_code)
     else:
         await prove_by_passkey(info, given.passkey or "", user_id=user_id, is_person_verified=False)
-    if not await info.context.sources.challenges.spend(challenge, lifetime=LOGIN_CHALLENGE, now=clock.now()):
+    if not await info.context.sources.factors.challenges.spend(challenge, lifetime=LOGIN_CHALLENGE, now=clock.now()):
         raise _bad_challenge()
     await use.give_back()
     known = await known_device(info, user_id, given)
@@ -157,7 +157,7 @@ async def read_login_challenge(info: Info, text: str) -> tuple[bytes, Credential
         challenge = base64.urlsafe_b64decode(text)
     except ValueError:
         raise _bad_challenge() from None
-    subject = info.context.sources.challenges.subject(challenge, Purpose.SECOND_FACTOR, clock.now())
+    subject = info.context.sources.factors.challenges.subject(challenge, Purpose.SECOND_FACTOR, clock.now())
     if subject is None:
         raise _bad_challenge()
     user_id = ObjectId(subject[:12])

@@ -67,7 +67,7 @@ async def sign_in_first(
     registration whose account has a second factor by now: it proves the password alone.
     """
     sources, now = info.context.sources, clock.now()
-    if (await sources.factors.of_user(user_id)).has_codes:
+    if (await sources.factors.stored.of_user(user_id)).has_codes:
         message = "The account has a second factor by now: log in."
         raise Refusal(UserErrorCode.SECOND_FACTOR_REQUIRED, message)
     known = KnownDevice.new() if secret is None else KnownDevice.of_first_session(secret)

@@ -1,10 +1,10 @@
-"""Second factors and passkeys, as their owner sees them."""
+"""Second factors, passkeys and linked identities, as their owner sees them."""
 
 from datetime import datetime
 
 import strawberry
 
-from domain.records.factors import PasskeyRecord
+from domain.records.factors import IdentityRecord, PasskeyRecord
 from schema.enums import SecondFactorMethod
 from schema.fields import plain
 from schema.node import Node, presents
@@ -27,3 +27,11 @@ class Passkey(Node):
     )
     created_at: datetime = plain("When it was added.")
     last_used_at: datetime = plain("When it was last used, or added.")
+
+
+@strawberry.type(description="An identity of another service that logs in to the account.")
+class LinkedIdentity(Node):
+    is_type_of = presents(IdentityRecord)
+
+    issuer: str = plain("Who vouches for it, such as `https://accounts.google.com`.")
+    linked_at: datetime = plain("When it was linked.")

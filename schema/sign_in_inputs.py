@@ -99,3 +99,29 @@ class BeginPasskeyLoginInput:
 @strawberry.input
 class LoginWithPasskeyInput(DeviceInput):
     passkey: str = text_field(_ANSWER, max_length=limits.PASSKEY_ANSWER_MAX)
+
+
+_NONCE = "The nonce that beginIdentity answered, also if the issuer was given its SHA-256 in hexadecimal."
+
+
+@strawberry.input
+class BeginIdentityInput:
+    issuer: str = text_field("The issuer, such as `https://accounts.google.com`.", max_length=limits.ISSUER_MAX)
+
+
+@strawberry.input
+class LinkIdentityInput(BeginIdentityInput):
+    id_token: str = text_field("The ID token of the issuer.", max_length=limits.ID_TOKEN_MAX)
+    nonce: str = text_field(_NONCE, max_length=limits.TOKEN_MAX)
+
+
+@strawberry.input
+class LoginWithIdentityInput(DeviceInput):
+    issuer: str = text_field("The issuer, such as `https://accounts.google.com`.", max_length=limits.ISSUER_MAX)
+    id_token: str = text_field("The ID token of the issuer.", max_length=limits.ID_TOKEN_MAX)
+    nonce: str = text_field(_NONCE, max_length=limits.TOKEN_MAX)
+
+
+@strawberry.input
+class UnlinkIdentityInput:
+    linked_identity_id: strawberry.ID = plain("The linked identity.")

@@ -57,3 +57,9 @@ class PasskeyOptionsPayload(Payload):
 @strawberry.type
 class ConfirmPasskeyPayload(ViewerPayload):
     passkey: PasskeyRecord | None = shown(Passkey, "The new passkey.")
+
+
+@strawberry.type
+class BeginIdentityPayload(Payload):
+    nonce: str | None = plain("Give it to the issuer, and to loginWithIdentity or linkIdentity.", default=None)
+    expires_at: datetime | None = plain("When it ends.", default=None)

@@ -8,11 +8,11 @@ import strawberry
 from bson import ObjectId
 
 from datasources.mongo import clock
-from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, PASSKEYS_MAX, SESSIONS_SHOWN
+from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, IDENTITIES_MAX, PASSKEYS_MAX, SESSIONS_SHOWN
 from domain.paging import PageRequest
 from domain.rate_limits import Throttle
 from domain.records.exports import ExportRecord
-from domain.records.factors import PasskeyRecord
+from domain.records.factors import IdentityRecord, PasskeyRecord
 from domain.records.terms import AcceptanceRecord
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
@@ -24,7 +24,7 @@ from schema.fields import After, Before, First, Last, computed, loaded, plain
 from schema.follow_request import FollowRequestConnection
 from schema.moderation import DecisionConnection
 from schema.node import Node, presents
-from schema.second_factor import Passkey
+from schema.second_factor import LinkedIdentity, Passkey
 from schema.session import AccessToken, Session
 from schema.terms import TermsAcceptance
 from schema.upload import UploadQuota
@@ -119,15 +119,19 @@ class Viewer(Node):
 
     @computed(bool, "Whether logging in by password needs a second factor.")
     async def has_second_factor(root: strawberry.Parent[SignedIn], info: Info) -> bool:
-        return (await info.context.sources.factors.of_user(root.id)).has_codes
+        return (await info.context.sources.factors.stored.of_user(root.id)).has_codes
 
     @computed(int, "How many recovery codes are left.")
     async def recovery_codes_left(root: strawberry.Parent[SignedIn], info: Info) -> int:
-        return len((await info.context.sources.factors.of_user(root.id)).recovery_hashes)
+        return len((await info.context.sources.factors.stored.of_user(root.id)).recovery_hashes)
 
     @computed(list[Passkey], "Their passkeys, in the order in which they were added.", max_items=PASSKEYS_MAX)
     async def passkeys(root: strawberry.Parent[SignedIn], info: Info) -> list[PasskeyRecord]:
-        return (await info.context.sources.factors.of_user(root.id)).passkeys
+        return (await info.context.sources.factors.stored.of_user(root.id)).passkeys
+
+    @computed(list[LinkedIdentity], "The identities that log in to the account.", max_items=IDENTITIES_MAX)
+    async def linked_identities(root: strawberry.Parent[SignedIn], info: Info) -> list[IdentityRecord]:
+        return (await info.context.sources.factors.stored.of_user(root.id)).identities
 
     @computed(
         list[AccessToken], "Their personal access tokens that are valid, latest first.", max_items=ACCESS_TOKENS_MAX

@@ -47,6 +47,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "sessions": [_by("user_id")],
     "factors": [_by("_id")],
     "exports": [_by("_id")],
+    "identity_links": [_by("user_id")],
     "claims": [_by_key],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comment_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],

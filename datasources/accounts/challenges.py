@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     SECOND_FACTOR = "second factor"
     PASSKEY_REGISTRATION = "passkey registration"
     PASSKEY = "passkey"
+    IDENTITY = "identity"
 
 
 class Challenges:

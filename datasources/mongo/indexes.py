@@ -72,6 +72,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "claims": [_EXPIRES],
     "sessions": [_listed_by("user_id"), _EXPIRES],
     "factors": [],
+    "identity_links": [IndexModel([("user_id", UP)])],
     "spent_challenges": [_EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),

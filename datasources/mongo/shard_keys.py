@@ -34,6 +34,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "claims": _BY_ID,
     "sessions": _BY_ID,
     "factors": _BY_ID,
+    "identity_links": _BY_ID,
     "spent_challenges": _BY_ID,
     "follows": ShardKey(("follower_id",)),
     "followers": _BY_ID_RANGES,

@@ -3,7 +3,7 @@
 import json
 import os
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from config import Settings
 
@@ -38,5 +38,14 @@ def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple | list | dict | bool):
-        return json.dumps(value)
+        return json.dumps(value, default=_item)
     return "" if value is None else str(value)
+
+
+def _item(value: object) -> object:
+    """An item of a list as JSON has it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"a setting holds a {type(value).__name__}")

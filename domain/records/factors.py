@@ -30,12 +30,22 @@ class PasskeyRecord(Record, frozen=True, kw_only=True):
     last_used_at: datetime
 
 
+class IdentityRecord(Record, frozen=True, kw_only=True):
+    """An identity of another service, which can log in; `key` is a hash of issuer and subject."""
+
+    id: ObjectId
+    issuer: str
+    key: bytes
+    linked_at: datetime
+
+
 class FactorsRecord(Stored, frozen=True, kw_only=True):
     """The factors of one account, whose id it has. `secret` is that of one-time codes, sealed; None: they are off."""
 
     secret: bytes | None = None
     recovery_hashes: list[bytes] = []
     passkeys: list[PasskeyRecord] = []
+    identities: list[IdentityRecord] = []
 
     @property
     def has_codes(self) -> bool:

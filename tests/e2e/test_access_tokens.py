@@ -91,6 +91,8 @@ def test_what_has_to_do_with_accounts_is_closed_to_every_token() -> None:
         "beginPasskey",
         "confirmPasskey",
         "removePasskey",
+        "linkIdentity",
+        "unlinkIdentity",
         "createAccessToken",
         "revokeAccessToken",
     }

@@ -309,6 +309,8 @@ async def test_every_root_field_refuses_a_token_that_is_over_but_those_that_need
         "completeLogin",
         "beginPasskeyLogin",
         "loginWithPasskey",
+        "beginIdentity",
+        "loginWithIdentity",
         "refreshSession",
         "requestPasswordReset",
         "resetPassword",

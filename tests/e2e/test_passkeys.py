@@ -75,7 +75,7 @@ async def test_whatever_is_wrong_the_answer_is_the_same(register: Register, stac
     foreign = json.dumps({"challenge": encoded(b"a challenge that nobody has issued")})
     answers.append(key.use(foreign))
     async with opened(stack.settings) as world:
-        challenges = world.sources.challenges
+        challenges = world.sources.factors.challenges
         expired = challenges.issue(Purpose.PASSKEY, b"", expires_at=now() - timedelta(seconds=1))
         other = challenges.issue(Purpose.SECOND_FACTOR, b"", expires_at=now() + timedelta(minutes=1))
     answers += [key.use(json.dumps({"challenge": encoded(each)})) for each in (expired, other)]

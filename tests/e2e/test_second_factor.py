@@ -196,7 +196,7 @@ async def test_a_challenge_is_of_its_account_and_its_purpose_and_ends(register: 
     for challenge in ("", "nonsense", "A" * 100, eves[:-4] + "AAAA", "\u00e9"):
         assert await nobody.refused("completeLogin", challenge=challenge, oneTimeCode="000000") == bad
     async with opened(stack.settings) as world:
-        challenges = world.sources.challenges
+        challenges = world.sources.factors.challenges
         subject = from_global_id(ana.id)[1].binary
         expired = challenges.issue(Purpose.SECOND_FACTOR, subject, expires_at=now() - timedelta(seconds=1))
         other = challenges.issue(Purpose.PASSKEY, subject, expires_at=now() + timedelta(minutes=1))

@@ -37,19 +37,19 @@ def passkey(credential_id: bytes | None = None, public_key: bytes = b"") -> Pass
 
 async def with_authenticator(world: World, user: UserRecord) -> Authenticator:
     """An authenticator whose passkey the account has."""
-    ceremonies, key = world.sources.passkeys, Authenticator()
-    challenge = world.sources.challenges.issue(Purpose.PASSKEY_REGISTRATION, b"", expires_at=now() + LATER)
+    ceremonies, key = world.sources.factors.ceremonies, Authenticator()
+    challenge = world.sources.factors.challenges.issue(Purpose.PASSKEY_REGISTRATION, b"", expires_at=now() + LATER)
     options = ceremonies.creation_options(user.id, user.username, user.display_name, [], challenge)
     new = ceremonies.verify_creation(key.create(options), challenge)
     assert new is not None
-    await world.sources.factors.add_passkey(user.id, passkey(new.credential_id, new.public_key))
+    await world.sources.factors.stored.add_passkey(user.id, passkey(new.credential_id, new.public_key))
     return key
 
 
 async def test_secrets_are_sealed_and_those_of_another_account_open_nothing(world: World) -> None:
     sources, (ana, eve) = world.sources, await world.users(2)
-    secret = await sources.one_time_codes.begin(ana.id, now())
-    await sources.one_time_codes.confirm(ana.id, pyotp.TOTP(secret).at(now()), now())
+    secret = await sources.factors.one_time_codes.begin(ana.id, now())
+    await sources.factors.one_time_codes.confirm(ana.id, pyotp.TOTP(secret).at(now()), now())
     factors = sources.database["factors"]
     document = await factors.find_one({"_id": ana.id})
     assert document is not None
@@ -57,7 +57,7 @@ async def test_secrets_are_sealed_and_those_of_another_account_open_nothing(worl
     assert base64.b32decode(secret) not in document["secret"]
     await factors.insert_one({**document, "_id": eve.id, "last_step": 0})
     with pytest.raises(RuntimeError, match="PHOTOGRAM_SECRET_KEYS"):
-        await sources.one_time_codes.check(eve.id, pyotp.TOTP(secret).at(now()), now())
+        await sources.factors.one_time_codes.check(eve.id, pyotp.TOTP(secret).at(now()), now())
 
 
 def test_a_new_key_seals_and_older_ones_still_open() -> None:
@@ -89,7 +89,7 @@ async def test_factors_that_cannot_be_read_are_not_taken_for_none(world: World) 
     document = {"_id": ana.id, "secret": b"sealed", "passkeys": [{"id": "of a later version"}]}
     await sources.database["factors"].insert_one(document)
     with pytest.raises(RuntimeError, match="cannot be read"):
-        await sources.factors.of_user(ana.id)
+        await sources.factors.stored.of_user(ana.id)
 
 
 def test_a_code_is_good_for_three_steps_and_no_longer() -> None:
@@ -100,14 +100,14 @@ def test_a_code_is_good_for_three_steps_and_no_longer() -> None:
 
 
 async def test_a_challenge_is_spent_once_by_whatever_process(world: World, other: World) -> None:
-    challenges: list[Challenges] = [world.sources.challenges, other.sources.challenges] * 3
+    challenges: list[Challenges] = [world.sources.factors.challenges, other.sources.factors.challenges] * 3
     challenge = challenges[0].issue(Purpose.PASSKEY, b"", expires_at=now() + LATER)
     spent = await asyncio.gather(*(each.spend(challenge, lifetime=LATER, now=now()) for each in challenges))
     assert sorted(spent) == [False] * 5 + [True]
 
 
 async def test_passkeys_are_added_by_races_as_far_as_there_is_room(world: World, other: World) -> None:
-    stores: list[FactorStore] = [world.sources.factors, other.sources.factors]
+    stores: list[FactorStore] = [world.sources.factors.stored, other.sources.factors.stored]
     user_id, same = ObjectId(), secrets.token_bytes(16)
     keys = [passkey(same) for _ in range(3)] + [passkey() for _ in range(PASSKEYS_MAX + 3)]
     tries = [stores[number % 2].add_passkey(user_id, key) for number, key in enumerate(keys)]
@@ -122,8 +122,8 @@ async def test_a_deleted_account_is_not_entered_by_its_passkey_which_goes_with_i
     ana, sources = await world.user(), world.sources
     key = await with_authenticator(world, ana)
     await sources.users.delete(ana.id, now())
-    challenge = sources.challenges.issue(Purpose.PASSKEY, b"", expires_at=now() + LATER)
-    answer = key.use(sources.passkeys.request_options([], challenge))
+    challenge = sources.factors.challenges.issue(Purpose.PASSKEY, b"", expires_at=now() + LATER)
+    answer = key.use(sources.factors.ceremonies.request_options([], challenge))
     result = await world.execute(LOGIN, None, input={"passkey": answer})
     assert result.data == {"loginWithPasskey": {"tokens": None, "userErrors": [{"code": "INVALID_CREDENTIALS"}]}}
     assert await sources.database["sessions"].count_documents({"user_id": ana.id}) == 0

@@ -181,7 +181,7 @@ async def session_of_nobody(world: World, _scene: Scene) -> None:
 
 
 async def factors_of_nobody(world: World, _scene: Scene) -> None:
-    await world.sources.one_time_codes.begin(ObjectId(), now())
+    await world.sources.factors.one_time_codes.begin(ObjectId(), now())
 
 
 async def export_of_nobody(world: World, _scene: Scene) -> None:
@@ -192,6 +192,10 @@ async def export_of_nobody(world: World, _scene: Scene) -> None:
 async def export_without_an_end(world: World, scene: Scene) -> None:
     made = {"requested_at": now(), "key": "x.zip", "byte_size": 1}
     await world.sources.database["exports"].insert_one({"_id": scene.ana.id, **made})
+
+
+async def identity_of_nobody(world: World, _scene: Scene) -> None:
+    await insert(world, "identity_links", user_id=ObjectId())
 
 
 async def session_of_deactivated(world: World, scene: Scene) -> None:
@@ -297,6 +301,7 @@ BREAKS: dict[str, Break] = {
     "upload.slots": upload(**FAILED),
     "session.user_id": session_of_nobody,
     "factor._id": factors_of_nobody,
+    "identity_link.user_id": identity_of_nobody,
     "session.deactivated": session_of_deactivated,
     "export._id": export_of_nobody,
     "export.left_over": export_without_an_end,

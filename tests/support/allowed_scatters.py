@@ -28,6 +28,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     ),
     "Once in the life of an account: its deletion finds what it left.": (
         "* datasources.accounts.account_references.*",
+        "identity_links datasources.accounts.linked_identities.IdentityStore.erase",
         "* datasources.graph.deleted_account_relations.*",
         "claims datasources.jobs.claimed_keys.ClaimedKeys.delete_of_author",
         "* datasources.posts.likes.LikeStore.unlike_by_user",

@@ -92,6 +92,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "sessions shown": limits.SESSIONS_SHOWN,
         "personal access tokens of an account": limits.ACCESS_TOKENS_MAX,
         "passkeys of an account": limits.PASSKEYS_MAX,
+        "linked identities of an account": limits.IDENTITIES_MAX,
         "people one follows": limits.FOLLOWING_MAX,
     },
     "text | characters at most": {

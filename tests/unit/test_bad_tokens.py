@@ -12,7 +12,15 @@ from schema.field_metadata import metadata_of
 from tests.support.toy.schema import schema as toy_schema
 from tests.support.toy.world import Context, World
 
-FURTHER = ("verifyEmail", "requestEmailVerification", "completeLogin", "beginPasskeyLogin", "loginWithPasskey")
+FURTHER = (
+    "verifyEmail",
+    "requestEmailVerification",
+    "completeLogin",
+    "beginPasskeyLogin",
+    "loginWithPasskey",
+    "beginIdentity",
+    "loginWithIdentity",
+)
 WITHOUT_SESSION = ("register", "login", "refreshSession", "requestPasswordReset", "resetPassword", *FURTHER)
 DECLARED = {f"Mutation.{name}" for name in (*WITHOUT_SESSION, "logout", "deleteAccount", "deactivateAccount")}
 

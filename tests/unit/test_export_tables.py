@@ -10,6 +10,7 @@ NOT_EXPORTED = {
     "feed_entries": "posts of others",
     "feeds": "how far a list is filled",
     "followers": "the same as follows",
+    "identity_links": "hashes; the linked identities are among the second factors",
     "inboxes": "the number of the latest notification",
     "interests": "made of likes, comments and visits, which are there",
     "mail_tokens": "hashes of secrets",

@@ -1,8 +1,10 @@
 import os
 
 import pytest
+from pydantic import SecretStr
 
 from config import Settings
+from datasources.settings.identities import IssuerSettings
 from deploy.local.environment import child_environment, environment
 
 
@@ -14,6 +16,8 @@ def test_settings_read_back_from_the_environment_are_equal(monkeypatch: pytest.M
         graphiql=False,
         mongo_timeout=2.5,
         media_base_url=None,
+        secret_keys=(SecretStr("A" * 43 + "="), SecretStr("B" * 43 + "=")),
+        identity_issuers=(IssuerSettings(issuer="https://i", jwks_url="https://i/keys", client_ids=("app",)),),
     )
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)

@@ -162,6 +162,9 @@ def _factors(factors: Document) -> Row:
             {"name": each["name"], "createdAt": each["created_at"], "lastUsedAt": each["last_used_at"]}
             for each in factors.get("passkeys", ())
         ],
+        "linkedIdentities": [
+            {"issuer": each["issuer"], "linkedAt": each["linked_at"]} for each in factors.get("identities", ())
+        ],
     }
 
 

@@ -83,8 +83,11 @@ class Cast:
             passkey = PasskeyRecord.from_document(
                 {"id": ObjectId(), "name": "phone", "credential_id": name.encode(), "public_key": b"", **times}
             )
-            await self.world.sources.factors.add_passkey(user.id, passkey)
+            await self.world.sources.factors.stored.add_passkey(user.id, passkey)
             self.scene.passkeys[to_global_id("Passkey", passkey.id)] = name
+            await self.world.sources.factors.identities.link(user.id, "https://issuer.example", str(user.id), now())
+            (identity,) = (await self.world.sources.factors.stored.of_user(user.id)).identities
+            self.scene.identities[to_global_id("LinkedIdentity", identity.id)] = name
             self.scene.accounts[to_global_id("Viewer", user.id)] = name
         self.scene.private.add("private")
         for name in AUTHORS:

@@ -134,6 +134,7 @@ EXPECTED: dict[str, Expected] = {
     "Viewer.export": _mine("exports"),
     "Viewer.accessTokens": _mine("access_tokens"),
     "Viewer.passkeys": _mine("passkeys"),
+    "Viewer.linkedIdentities": _mine("identities"),
     "Viewer.followRequests": lambda rules, viewer, _: _can_meet(
         rules, viewer, [asker for asker, asked in rules.scene.requests if asked == viewer]
     ),

@@ -61,6 +61,7 @@ INPUTS: dict[str, IdInput] = dict(
         _of("revokeSession", "Session", "sessionId"),
         _of("revokeAccessToken", "AccessToken", "accessTokenId"),
         _of("removePasskey", "Passkey", "passkeyId"),
+        _of("unlinkIdentity", "LinkedIdentity", "linkedIdentityId"),
         (
             "AddCommentInput.parentId",
             IdInput(
@@ -116,6 +117,8 @@ WITHOUT_IDS = {
     "completeLogin",
     "confirmPasskey",
     "loginWithPasskey",
+    "loginWithIdentity",
+    "linkIdentity",
     "createUpload",
     "uploadImage",
     "markNotificationsSeen",

@@ -10,8 +10,8 @@
 5. A comment needs a visible post and an author whom you meet; a reply needs a visible parent too. Only its author sees
    a hidden comment.
 6. Only the recipient sees a notification, and only if its object is visible and one of its actors can be met.
-7. Only the owner sees uploads, what moderators decided about them, sessions, access tokens, passkeys and `Viewer`. An
-   image is visible with its post or as an avatar, and else to its owner.
+7. Only the owner sees uploads, what moderators decided about them, sessions, access tokens, passkeys, identities and
+   `Viewer`. An image is visible with its post or as an avatar, and else to its owner.
 8. Nobody sees a tag while there is a block between the author and the tagged user.
 """
 

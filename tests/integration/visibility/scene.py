@@ -70,6 +70,7 @@ class Scene:
     sessions: dict[Gid, Name] = field(default_factory=dict)
     access_tokens: dict[Gid, Name] = field(default_factory=dict)
     passkeys: dict[Gid, Name] = field(default_factory=dict)
+    identities: dict[Gid, Name] = field(default_factory=dict)
     exports: dict[Gid, Name] = field(default_factory=dict)
     accounts: dict[Gid, Name] = field(default_factory=dict)  # as type Viewer
     decisions: dict[Gid, Name] = field(default_factory=dict)  # of moderators, with the account they are about
@@ -85,7 +86,7 @@ class Scene:
     @property
     def owned(self) -> tuple[dict[Gid, Name], ...]:
         """What its owner alone sees, by id."""
-        credentials = (self.sessions, self.access_tokens, self.passkeys)
+        credentials = (self.sessions, self.access_tokens, self.passkeys, self.identities)
         return (self.uploads, *credentials, self.accounts, self.exports, self.decisions, self.cases)
 
     def name_of(self, gid: Gid) -> Name:

@@ -54,6 +54,9 @@ def _is_unrestricted(session: Document, related: Related) -> object:
 
 DELETED_ACCOUNTS = Check(collection="users", find=from_snapshot(_find_left), repairs={LEFT: by_id(_clean_up_again)})
 FACTORS = rules_check("factors", [must_exist("_id", "users", delete_from("factors"))], refers_to={"_id": "users"})
+IDENTITIES = rules_check(
+    "identity_links", [must_exist("user_id", "users", delete_from("identity_links"))], refers_to={"user_id": "users"}
+)
 SESSIONS = rules_check(
     "sessions",
     [

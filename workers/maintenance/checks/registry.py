@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, FACTORS, SESSIONS
+from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, FACTORS, IDENTITIES, SESSIONS
 from workers.maintenance.checks.blocks_and_mutes import BLOCKS, MUTES
 from workers.maintenance.checks.check import Check, Repair
 from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
@@ -52,6 +52,7 @@ CHECKS: Sequence[Check] = (
     EXPORTS,
     SESSIONS,
     FACTORS,
+    IDENTITIES,
     STANDINGS,
     DECISIONS,
     CASES,

@@ -1,0 +1,25 @@
+"""The stores of what an account is entered with beside its password."""
+
+from config import Settings
+from datasources.accounts.challenges import Challenges
+from datasources.accounts.factors import FactorStore
+from datasources.accounts.identity_tokens import IdentityTokens
+from datasources.accounts.linked_identities import IdentityStore
+from datasources.accounts.one_time_codes import OneTimeCodeStore
+from datasources.accounts.passkey_answers import PasskeyCeremonies
+from datasources.accounts.sealed_secrets import sealing_of
+from datasources.mongo.client import Database
+
+
+class FactorStores:
+    """Challenges and factors, and the checks of what authenticators and issuers of identities answer."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        sealing = sealing_of(settings)
+        self.challenges = Challenges(database, sealing)
+        self.stored = FactorStore(database)
+        self.one_time_codes = OneTimeCodeStore(database, sealing)
+        self.ceremonies = PasskeyCeremonies(settings)
+        self.identities = IdentityStore(database)
+        self.identity_tokens = IdentityTokens(settings.issuers)
+        self.aclose = self.identity_tokens.aclose
