@@ -45,7 +45,9 @@ class RecipientStore:
                 account = await self._holder(mail.to)
                 return None if account is None else _of_account(mail.kind, account)
         account = await self._account(mail.user_id)
-        return None if account is None else _of_account(mail.kind, account, mail.to)
+        if account is None or (mail.values and not _is_verified(account)):
+            return None  # the values are words of somebody who may have given another one's address
+        return _of_account(mail.kind, account, mail.to)
 
     async def _registering(self, mail: MailRecord) -> Recipient | None:
         """Who registers with an address, or if it is an account's, its owner."""
@@ -53,7 +55,7 @@ class RecipientStore:
         address = mail.to if registration is None else registration["email"]
         account = await self._holder(address)
         if registration is None:
-            is_asked_again = mail.user_id is None and account is not None and "email_verified_at" not in account
+            is_asked_again = mail.user_id is None and account is not None and not _is_verified(account)
             return _of_stranger(MailKind.VERIFY_EMAIL, account) if account and is_asked_again else None
         if account is not None:
             return _of_account(MailKind.ADDRESS_IN_USE, account)
@@ -91,6 +93,10 @@ class RecipientStore:
 _FIELDS = dict.fromkeys(("username", "email", "email_verified_at", "language"), 1)
 
 
+def _is_verified(account: Document) -> bool:
+    return "email_verified_at" in account
+
+
 def _of_account(kind: MailKind, account: Document, address: str | None = None) -> Recipient:
     """The owner of an account, at another address than theirs if one is given."""
     return Recipient(
@@ -98,7 +104,7 @@ def _of_account(kind: MailKind, account: Document, address: str | None = None) -
         address=address or account["email"],
         user_id=account["_id"],
         language=account.get("language"),
-        username=account["username"],
+        username=account["username"] if _is_verified(account) else None,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from config import Settings
 from datasources.accounts.mail_tokens import MailToken
+from datasources.mail.letters import texts_of
 from domain.errors import Refusal
 from domain.mails import MailKind, TokenPurpose
 from domain.records.users import UserRecord
@@ -16,7 +17,7 @@ from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
 from tests.support.factories import World, changed_sources, now, opened, own_database
-from tests.support.mail_server import MailServer, running_mail_server, text_of, token_in
+from tests.support.mail_server import MailServer, html_of, running_mail_server, text_of, token_in
 from tests.support.maintenance import find_faults
 from tests.support.operation_counter import OperationCounter
 
@@ -81,6 +82,25 @@ async def test_an_account_that_must_be_verified_later_is_there_at_once(world: Wo
     user = await world.sources.users.by_username("ana")
     assert user is not None
     assert await world.sources.account.emails.is_verified(user.id)
+
+
+async def test_nobody_sends_words_to_an_address_that_they_have_not_verified(world: World, server: MailServer) -> None:
+    later = with_verification(world, "later")
+    address, words = "victim@example.com", "casino.example"
+    await run(later, REGISTER, username=words, email=address, password=PASSWORD)
+    await run(later, LOGIN, login=words, password=PASSWORD, clientName=words)
+    user = await world.sources.users.by_username(words)
+    assert user is not None
+    await world.sources.account.renaming.rename(user.id, f"new.{words}", now())
+    await world.sources.mails.add(MailKind.PASSWORD_RESET, to=address)
+    await world.drain()
+    await world.sources.password_changes.change(user.id, "another hash")
+    await world.drain()
+    assert sorted(mail["Subject"] for mail in server.mails) == sorted(
+        texts_of("en")[kind]["subject"]
+        for kind in (MailKind.VERIFY_EMAIL, MailKind.PASSWORD_RESET, MailKind.PASSWORD_CHANGED)
+    )
+    assert words not in "".join(text_of(mail) + html_of(mail) for mail in server.mails)
 
 
 async def test_an_account_without_verification_counts_as_verified(world: World, server: MailServer) -> None:
