@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from config import Settings
 from datasources.events.event_sink import EventSink
 from datasources.events.redis_stream import stream_key
 from datasources.feed.push_pull import Mode
+from datasources.moderation.deciding import Ruling
 from domain.events import Event, EventType
 from domain.ids import to_global_id
 from domain.jobs import Fact, Task
+from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.emptying import empty
@@ -77,6 +80,43 @@ async def test_every_act_is_told(own: World) -> None:
     for collection in ("post_likes", "comment_likes", "follows", "comments", "posts"):
         assert not await own.sources.database[collection].count_documents({"outbox": {"$exists": True}})
     assert not await own.sources.database["follows"].count_documents({})
+
+
+async def test_reports_and_suspensions_are_told_without_who_reported(own: World) -> None:
+    ana, bob = await own.users(2)
+    target = Target(id=ana.id, type=ReportTargetType.USER, subject_id=ana.id)
+    await own.sources.moderation.reports.report(bob.id, target, ReportReason.HARASSMENT, "private words", now())
+    until = now() + timedelta(days=2)
+    for action, end in (
+        (ModerationAction.SUSPEND, until),
+        (ModerationAction.BAN, None),
+        (ModerationAction.RESTORE, None),
+    ):
+        ruling = Ruling(target=target, action=action, statement="private words", until=end)
+        await own.sources.moderation.deciding.decide(ruling, now())
+    opened, suspended, banned = sorted(
+        await told(own), key=lambda event: ("report" not in event["type"], event["time"])
+    )
+    assert opened["type"] == "photogram.report.opened.v1"
+    assert opened["data"] == {"targetId": user_id(ana), "userId": user_id(ana), "reason": "HARASSMENT"}
+    instant = until.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert suspended["type"] == banned["type"] == "photogram.account.suspended.v1"
+    assert suspended["data"] == {"userId": user_id(ana), "until": instant}
+    assert banned["data"] == {"userId": user_id(ana)}
+
+
+async def test_of_a_hidden_post_only_the_deletion_is_told(own: World) -> None:
+    ana = await own.user()
+    post = await own.post(ana)
+    target = Target(id=post.id, type=ReportTargetType.POST, subject_id=ana.id)
+    hidden = Ruling(target=target, action=ModerationAction.HIDE, statement="!")
+    await own.sources.moderation.deciding.decide(hidden, now())  # before anybody was told of the post
+    assert names(await told(own)) == []
+    await own.sources.moderation.deciding.decide(Ruling(target=target, action=ModerationAction.RESTORE), now())
+    assert names(await told(own)) == ["post.published"]
+    await own.sources.moderation.deciding.decide(hidden, now())
+    await own.sources.posts.delete(post.id, ana.id, now())
+    assert names(await told(own)) == ["post.published", "post.deleted"]
 
 
 async def test_an_event_says_who_did_what_and_when(own: World) -> None:

@@ -208,6 +208,8 @@ class RandomOperations:
             case "after" | "before":
                 cursors = WRONG_CURSORS if self.mistake(0.2) else things.cursors
                 return (choice(cursors),) if cursors and self.chance(0.15) else None
+            case "subjectId":
+                return (choice(things.ids),) if self.chance(0.5) else None
             case "width":
                 return (choice([10**6, -1]) if self.mistake(0.4) else choice([1, 150, 640]),)
             case _:

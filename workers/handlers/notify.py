@@ -129,8 +129,8 @@ async def notify_post(tools: Tools, key: str) -> None:
     """Notifies the author that a post is READY or FAILED, and people who are mentioned or tagged in it.
 
     Withdraws every notification about a deleted post, and those of people whom the post no longer mentions or tags, or
-    from whom moderators have hidden it. The
-    outbox is updated first in the transaction: if the post has changed since it was read, nothing is written.
+    from whom moderators have hidden it. The outbox is updated first in the transaction: if the post has changed since
+    it was read, nothing is written.
     """
     sources, post_id = tools.sources, ObjectId(key)
     documents = await sources.posts.pending(Task.NOTIFY, [post_id])

@@ -70,7 +70,7 @@ class Expected:
         model, shown = self.model, self.model.sees_content(self.viewer, other)
         own = [post for post in model.posts if post.author == other]
         return person | {
-            "postCount": self._total([post.exists for post in own]),
+            "postCount": self._total([post.counts for post in own]),
             "posts": [post.id for post in own[::-1] if self.model.sees(self.viewer, post)],
             "followers": self._visible_ends([(person, (person, other)) for person in model.people if shown]),
             "following": self._visible_ends([(person, (other, person)) for person in model.people if shown]),
@@ -121,7 +121,8 @@ class Expected:
         followed = {person for person in model.people if model.state(viewer, person) == FOLLOWING}
         authors = {person for person in followed if (viewer, person) not in model.mutes} | {viewer}
         may = [post for post in model.posts[::-1] if post.author in authors and model.sees(viewer, post)]
-        must = [post.id for post in may if post.author == viewer or not post.is_new]
+        shown = [post for post in may if not post.hidden]
+        must = [post.id for post in shown if not post.is_new or (post.author == viewer and not post.was_hidden)]
         return Among(must, [post.id for post in may])
 
     def requests(self) -> Among:

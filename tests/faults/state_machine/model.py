@@ -37,13 +37,20 @@ class Fact:
 
 @dataclass
 class Thing:
-    """A post or a comment. A comment has a post; a reply has a parent too."""
+    """A post or a comment. A comment has a post; a reply has a parent too.
+
+    A post that moderators hide still exists, and does not count. `was_hidden` holds until nothing is pending.
+    """
 
     id: str
     author: str
     post: "Thing | None" = None
     parent: "Thing | None" = None
     exists: Fact = field(default_factory=Fact)
+    counts: Fact = field(default_factory=Fact)
+    mentioned: str | None = None
+    hidden: bool = False
+    was_hidden: bool = False
     likes: dict[str, Fact] = field(default_factory=dict)
     is_new: bool = True
 
@@ -68,6 +75,7 @@ class Model:
         self.follows = {pair: Fact() for pair in product(self.people, self.people)}
         self.notified: dict[Subject, dict[str, set[bool]]] = {}
         self._pending: dict[tuple[Subject, str], Thing | None] = {}
+        self._before_hidden: dict[str, dict[str, set[bool]]] = {}  # whether those mentioned were notified
 
     def is_blocked(self, one: str, other: str) -> bool:
         """Whether there is a block between two people, in any direction."""
@@ -89,6 +97,8 @@ class Model:
         """Whether a viewer sees a post, or a comment and what it is below."""
         if not thing.exists.now or not self.sees_content(viewer, thing.of_post.author):
             return False
+        if thing.hidden and viewer != thing.author:
+            return False
         above = thing.parent or thing.post
         return above is None or (not self.is_blocked(viewer, thing.author) and self.sees(viewer, above))
 
@@ -106,11 +116,29 @@ class Model:
         """Adds a ready post."""
         post = Thing(post_id, author)
         post.exists.set(True, author)
+        post.counts.set(True, author)
         self.posts.append(post)
         self.notified[author, "POST_READY", post_id] = {}
         if mentioned not in (None, author):
-            self._notify((str(mentioned), "MENTIONED", post_id), author, post)
+            post.mentioned = mentioned
+            self._notify(_mention(post), author, post)
         return post
+
+    def hide(self, post: Thing) -> None:
+        """Moderators hide a post from all but its author; who is mentioned is not notified of it any more."""
+        post.hidden = post.was_hidden = True
+        post.counts.set(False)
+        self._before_hidden[post.id] = self.notified.get(_mention(post), {})
+        self._withdraw(_mention(post))
+
+    def restore(self, post: Thing) -> None:
+        """Moderators show it again. If no worker has heard that it was hidden, who was notified stays so."""
+        post.hidden, post.is_new = False, True
+        post.counts.set(True)
+        if post.mentioned is not None:
+            self._notify(_mention(post), post.author, post)
+            before = self._before_hidden.pop(post.id).get(post.author, set())
+            self.notified[_mention(post)][post.author] |= before
 
     def delete_post(self, viewer: str, post: Thing) -> str | None:
         """Deletes a post and its comments."""
@@ -119,6 +147,7 @@ class Model:
         if not post.exists.now:
             return EITHER  # until its tombstone is cleaned up
         post.exists.set(False, viewer)
+        post.counts.set(False, viewer)
         for comment in self.comments:
             if comment.post is post:
                 self._end_comment(comment, viewer)
@@ -259,12 +288,12 @@ class Model:
         for fact in self._facts():
             fact.apply()
         for post in self.posts:
-            post.is_new = False
+            post.is_new = post.was_hidden = False
 
     def _facts(self) -> Iterator[Fact]:
         yield from self.follows.values()
         for thing in (*self.posts, *self.comments):
-            yield thing.exists
+            yield from (thing.exists, thing.counts)
             yield from thing.likes.values()
 
     def _mark(self, pairs: set[tuple[str, str]], viewer: str, other: str, *, there: bool) -> str | None:
@@ -304,3 +333,7 @@ class Model:
     def _withdraw(self, subject: Subject) -> None:
         for actor in self.notified.pop(subject, {}):
             self._pending.pop((subject, actor), None)
+
+
+def _mention(post: Thing) -> Subject:
+    return (str(post.mentioned), "MENTIONED", post.id)

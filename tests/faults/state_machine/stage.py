@@ -13,10 +13,12 @@ from graphql import ExecutionResult, execute
 
 from datasources.jobs.queue import MESSAGE_LEASE
 from datasources.jobs.redis_queue import RedisConsumer
+from datasources.moderation.deciding import Ruling
 from datasources.mongo.client import Document
 from domain.ids import from_global_id, to_global_id
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
+from domain.records.moderation import ModerationAction, ReportTargetType, Target
 from domain.records.notifications import NotificationRecord
 from domain.records.users import UserRecord
 from resolvers.api import schema
@@ -136,6 +138,15 @@ class Stage:
         post_id = str(payload["post"]["id"])
         await self.run([Job(Task.COMPLETE_POST, Fact.POST, str(from_global_id(post_id)[1]))])
         return post_id
+
+    async def moderate(self, post: Thing, action: ModerationAction) -> None:
+        """Decides about a post as an operator does, after the model."""
+        target = Target(
+            id=from_global_id(post.id)[1], type=ReportTargetType.POST, subject_id=self._users[post.author].id
+        )
+        await self.world.sources.moderation.deciding.decide(Ruling(target=target, action=action, statement="!"), now())
+        self.model.note_change()
+        self.figures["moderated"] += 1
 
     async def run(self, jobs: Iterable[Job], *, at_once: bool = False) -> None:
         """Runs these jobs, also those that are done already, one after the other or concurrently."""

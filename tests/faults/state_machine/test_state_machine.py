@@ -22,6 +22,7 @@ from config import Settings
 from datasources.mongo.client import Session
 from datasources.posts.posts import PostStore
 from domain.jobs import WORKERS
+from domain.records.moderation import ModerationAction
 from tests.faults.state_machine.model import REQUESTED, Thing
 from tests.faults.state_machine.stage import PEOPLE, Stage
 from tests.support.factories import World, opened
@@ -73,6 +74,13 @@ class Activity(AsyncMachine):
     def delete_post(self, viewer: str, post: Thing) -> None:
         verdict = self.model.delete_post(viewer, post)
         self.run(self.stage.act(viewer, "deletePost", "deletedPostId", verdict, postId=post.id))
+
+    @rule(post=posts)
+    def moderate(self, post: Thing) -> None:
+        if post.exists.now:
+            action = ModerationAction.RESTORE if post.hidden else ModerationAction.HIDE
+            (self.model.restore if post.hidden else self.model.hide)(post)
+            self.run(self.stage.moderate(post, action))
 
     @precondition(lambda self: len(self.model.comments) < MAX_COMMENTS)
     @rule(viewer=people, post=posts, mentioned=somebody, target=comments)
