@@ -41,11 +41,14 @@ class MailKind(StrEnum):
 class MailSpec(msgspec.Struct, frozen=True):
     """`values` are the names that texts may use, besides `username`. After `give_up` nobody wants the mail any more.
 
+    With `has_own_words` they are words of the account, which nobody may send to an address that is not verified.
+
     `purpose` is that of the token, made when the mail is sent, and `page` is where the app takes it. One address gets
     `per_hour` mails of a kind in an hour; more are dropped, so that nobody fills another one's mailbox.
     """
 
     values: tuple[str, ...] = ()
+    has_own_words: bool = False
     purpose: TokenPurpose | None = None
     page: str = ""
     give_up: timedelta = timedelta(days=1)
@@ -63,8 +66,8 @@ MAILS: Mapping[MailKind, MailSpec] = {
         purpose=TokenPurpose.PASSWORD_RESET, page="reset-password", give_up=timedelta(hours=1), per_hour=_ASKED_FOR
     ),
     MailKind.PASSWORD_CHANGED: MailSpec(),
-    MailKind.NEW_LOGIN: MailSpec(values=("client", "time")),
-    MailKind.USERNAME_CHANGED: MailSpec(values=("old", "new")),
+    MailKind.NEW_LOGIN: MailSpec(values=("client", "time"), has_own_words=True),
+    MailKind.USERNAME_CHANGED: MailSpec(values=("old", "new"), has_own_words=True),
     MailKind.DEACTIVATED: MailSpec(),
     MailKind.EXPORT_READY: MailSpec(),
     MailKind.DECIDED: MailSpec(values=("statement",)),

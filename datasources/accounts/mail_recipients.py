@@ -8,7 +8,7 @@ from bson import ObjectId
 from datasources.accounts.claims import Claimed, ClaimStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable
-from domain.mails import MailKind
+from domain.mails import MAILS, MailKind
 from domain.records.mails import MailRecord
 from domain.records.users import UserState
 
@@ -45,8 +45,8 @@ class RecipientStore:
                 account = await self._holder(mail.to)
                 return None if account is None else _of_account(mail.kind, account)
         account = await self._account(mail.user_id)
-        if account is None or (mail.values and not _is_verified(account)):
-            return None  # the values are words of somebody who may have given another one's address
+        if account is None or (MAILS[mail.kind].has_own_words and not _is_verified(account)):
+            return None
         return _of_account(mail.kind, account, mail.to)
 
     async def _registering(self, mail: MailRecord) -> Recipient | None:

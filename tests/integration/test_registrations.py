@@ -93,12 +93,13 @@ async def test_nobody_sends_words_to_an_address_that_they_have_not_verified(worl
     assert user is not None
     await world.sources.account.renaming.rename(user.id, f"new.{words}", now())
     await world.sources.mails.add(MailKind.PASSWORD_RESET, to=address)
+    await world.sources.mails.add(MailKind.DECIDED, user_id=user.id, values={"statement": "spam"})
     await world.drain()
     await world.sources.password_changes.change(user.id, "another hash")
     await world.drain()
     assert sorted(mail["Subject"] for mail in server.mails) == sorted(
         texts_of("en")[kind]["subject"]
-        for kind in (MailKind.VERIFY_EMAIL, MailKind.PASSWORD_RESET, MailKind.PASSWORD_CHANGED)
+        for kind in (MailKind.VERIFY_EMAIL, MailKind.PASSWORD_RESET, MailKind.DECIDED, MailKind.PASSWORD_CHANGED)
     )
     assert words not in "".join(text_of(mail) + html_of(mail) for mail in server.mails)
 
