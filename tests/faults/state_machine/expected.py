@@ -148,7 +148,7 @@ class Expected:
 
     def _notification(self, kind: str, actors: dict[str, set[bool]]) -> dict[str, Any]:
         must, may = [who for who in actors if all(actors[who])], [who for who in actors if any(actors[who])]
-        met = {who for who in actors if not self.model.is_blocked(self.viewer, who)}
+        met = {who for who in actors if self.model.meets(self.viewer, who)}
         return {
             "actorCount": Between(len(must), len(may)),
             "actors": Among(met.intersection(must), met.intersection(may)),
@@ -162,11 +162,11 @@ class Expected:
         return Between(sum(map(min, ranges)), sum(map(max, ranges)))
 
     def _likers(self, thing: Thing) -> Among:
-        likers = {who for who, like in thing.likes.items() if like.now and not self.model.is_blocked(self.viewer, who)}
+        likers = {who for who, like in thing.likes.items() if like.now and self.model.meets(self.viewer, who)}
         return Among(likers, likers)
 
     def _visible_ends(self, pairs: Sequence[tuple[str, tuple[str, str]]]) -> Among:
         """The people at the other end of these follows, without those behind a block."""
         model = self.model
-        ends = {who for who, pair in pairs if model.follows[pair].now and not model.is_blocked(self.viewer, who)}
+        ends = {who for who, pair in pairs if model.follows[pair].now and model.meets(self.viewer, who)}
         return Among(ends, ends)

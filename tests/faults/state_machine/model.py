@@ -66,6 +66,7 @@ class Model:
     def __init__(self, people: Iterable[str]) -> None:
         self.people = list(people)
         self.private: set[str] = set()
+        self.away: set[str] = set()  # who has deactivated their account; they come back before they do anything
         self.turns_to_public = Counter[str]()
         self.posts: list[Thing] = []
         self.comments: list[Thing] = []
@@ -83,10 +84,14 @@ class Model:
 
     def sees_person(self, viewer: str, other: str) -> bool:
         """Whether a viewer sees a profile. Blockers see whom they blocked, to be able to undo it."""
-        return (other, viewer) not in self.blocks
+        return other not in self.away and (other, viewer) not in self.blocks
 
     def sees_content(self, viewer: str, owner: str) -> bool:
         """Whether a viewer sees the posts and lists of a person."""
+        return owner not in self.away and self.may_see_content(viewer, owner)
+
+    def may_see_content(self, viewer: str, owner: str) -> bool:
+        """As `sees_content`, once the person is back."""
         if viewer == owner:
             return True
         return not self.is_blocked(viewer, owner) and (
@@ -100,7 +105,11 @@ class Model:
         if thing.hidden and viewer != thing.author:
             return False
         above = thing.parent or thing.post
-        return above is None or (not self.is_blocked(viewer, thing.author) and self.sees(viewer, above))
+        return above is None or (self.meets(viewer, thing.author) and self.sees(viewer, above))
+
+    def meets(self, viewer: str, other: str) -> bool:
+        """Whether a viewer is shown a person among others."""
+        return other not in self.away and not self.is_blocked(viewer, other)
 
     def state(self, follower: str, followee: str) -> str:
         """The state of a follow."""
@@ -110,7 +119,10 @@ class Model:
         """Whether a recipient is notified of an actor's action (about a thing, whose post they must see)."""
         if recipient == actor or self.is_blocked(recipient, actor) or (recipient, actor) in self.mutes:
             return False
-        return thing is None or self.sees(recipient, thing.of_post)
+        if thing is None:
+            return True
+        post = thing.of_post  # hidden with its author, and told of when they are back
+        return post.exists.now and self.may_see_content(recipient, post.author)
 
     def post(self, author: str, post_id: str, mentioned: str | None) -> Thing:
         """Adds a ready post."""

@@ -125,6 +125,19 @@ class Stage:
         assert payload["user"] == {"username": viewer, "isPrivate": private}
         await self.run([Job(Task.ACCEPT_REQUESTS, Fact.USER, str(self._users[viewer].id))])
 
+    async def leave(self, name: str) -> None:
+        """Deactivates an account, however lately it was deactivated before."""
+        user_id, sources = self._users[name].id, self.world.sources
+        await sources.database["users"].update_one({"_id": user_id}, {"$unset": {"deactivated_at": ""}})
+        await sources.account.deactivation.deactivate(user_id, now(), session_id=ObjectId())
+        self.model.away.add(name)
+
+    async def come_back(self, *names: str) -> None:
+        """Brings back those of these who are away, as a login does."""
+        for name in self.model.away.intersection(names):
+            await self.world.sources.account.deactivation.reactivate(self._users[name].id, now())
+        self.model.away.difference_update(names)
+
     async def post(self, author: str, caption: str) -> str:
         """Makes a READY post of an upload whose file needs no rendering. Returns its id."""
         sources, author_id = self.world.sources, self._users[author].id
@@ -191,9 +204,14 @@ class Stage:
     async def finish(self) -> None:
         """At the end everybody is shown what the model says, and `verify` finds nothing.
 
-        Checks feeds twice: as they are, and when all are live. Then every job that ever existed comes again, as from
+        Checks feeds as they are, when everybody is back, and when all are live. Then every job that ever existed comes again, as from
         a Redis with older data, and must change nothing.
         """
+        await self.drain()
+        for viewer in set(PEOPLE) - self.model.away:
+            await self.check_pages(viewer)
+            await self.check_notifications(viewer)
+        await self.come_back(*PEOPLE)
         await self.drain()
         for viewer in PEOPLE:
             await self.check_pages(viewer)

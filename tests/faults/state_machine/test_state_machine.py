@@ -66,12 +66,14 @@ class Activity(AsyncMachine):
         return self.new_post(author, mentioned)
 
     def new_post(self, author: str, mentioned: str | None) -> Thing:
+        self.back(author)
         post_id = self.run(self.stage.post(author, "" if mentioned is None else f"with @{mentioned}"))
         return self.model.post(author, post_id, mentioned)
 
     @precondition(lambda self: sum(post.exists.now for post in self.model.posts) > 1)
     @rule(viewer=people, post=posts)
     def delete_post(self, viewer: str, post: Thing) -> None:
+        self.back(viewer)
         verdict = self.model.delete_post(viewer, post)
         self.run(self.stage.act(viewer, "deletePost", "deletedPostId", verdict, postId=post.id))
 
@@ -95,23 +97,27 @@ class Activity(AsyncMachine):
     def new_comment(
         self, viewer: str, post: Thing, parent: Thing | None, mentioned: str | None
     ) -> MultipleResults[Thing]:
+        self.back(viewer)
         made = self.run(self.stage.comment(viewer, post, parent, mentioned))
         return multiple() if made is None else multiple(made)
 
     @rule(viewer=people, comment=comments)
     def delete_comment(self, viewer: str, comment: Thing) -> None:
+        self.back(viewer)
         verdict = self.model.delete_comment(viewer, comment)
         given = {"commentId": comment.id}
         self.run(self.stage.act_on_post(viewer, "deleteComment", verdict, comment.of_post, **given))
 
     @rule(viewer=people, post=posts, likes=st.booleans())
     def like_post(self, viewer: str, post: Thing, likes: bool) -> None:
+        self.back(viewer)
         verdict = self.model.like(viewer, post, likes=likes)
         name = "likePost" if likes else "unlikePost"
         self.run(self.stage.act_on_post(viewer, name, verdict, post, postId=post.id))
 
     @rule(viewer=people, comment=comments, likes=st.booleans())
     def like_comment(self, viewer: str, comment: Thing, likes: bool) -> None:
+        self.back(viewer)
         verdict = self.model.like(viewer, comment, likes=likes)
         name = "likeComment" if likes else "unlikeComment"
         self.run(self.stage.act_on_comment(viewer, name, verdict, comment))
@@ -163,12 +169,23 @@ class Activity(AsyncMachine):
 
     def between(self, pair: Pair, mutation: str, verb: Callable[[str, str], str | None]) -> None:
         viewer, other = pair
+        self.back(viewer)
         self.run(self.stage.act_on_person(viewer, mutation, verb(viewer, other), other))
 
     @rule(viewer=people, private=st.booleans())
     def change_privacy(self, viewer: str, private: bool) -> None:
+        self.back(viewer)
         verdict = self.model.set_private(viewer, private=private)
         self.run(self.stage.change_privacy(viewer, verdict, private=private))
+
+    @rule(name=people)
+    def leave(self, name: str) -> None:
+        if name not in self.model.away:
+            self.run(self.stage.leave(name))
+
+    def back(self, name: str) -> None:
+        """Somebody who is away logs in before they do anything."""
+        self.run(self.stage.come_back(name))
 
     @rule(workers=st.lists(st.sampled_from(WORKERS), min_size=1, max_size=4))
     def work(self, workers: list[str]) -> None:
@@ -185,10 +202,12 @@ class Activity(AsyncMachine):
 
     @rule(viewer=people)
     def look(self, viewer: str) -> None:
+        self.back(viewer)
         self.run(self.stage.check_pages(viewer))
 
     @rule(viewer=people)
     def drain(self, viewer: str) -> None:
+        self.back(viewer)
         self.run(self.stage.drain())
         self.run(self.stage.check_notifications(viewer))
 
