@@ -14,6 +14,7 @@ from datasources.settings.identities import IdentitySettings
 from datasources.settings.lists import CommaList, split_list
 from datasources.settings.mail import MailSettings
 from datasources.settings.rate_limits import RateLimitSettings
+from datasources.settings.screening import ScreeningSettings
 from datasources.settings.terms import TermsSettings
 
 # A web client's development server, on whatever port.
@@ -34,7 +35,14 @@ class RedisUrls(NamedTuple):
 
 
 class Settings(
-    AccountSettings, ExportSettings, FactorSettings, IdentitySettings, MailSettings, RateLimitSettings, TermsSettings
+    AccountSettings,
+    ExportSettings,
+    FactorSettings,
+    IdentitySettings,
+    MailSettings,
+    RateLimitSettings,
+    ScreeningSettings,
+    TermsSettings,
 ):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
@@ -174,9 +182,6 @@ class Settings(
     keep_originals: bool = Field(False, description="Keeps the files that clients sent, where nobody can fetch them.")
     avif: bool = Field(False, description="Makes AVIF renditions too: smaller, and later than the others.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
-    comment_screen: str | None = Field(None, description="module:function; see domain/comment_screening.py.")
-    screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
-    blocked_words: CommaList = Field((), description="Comments with one of these words are hidden.")
     feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; with more, pulled.")
     feed_following_limit: int = Field(
         2_000, ge=0, description="Posts are pushed to the feeds of who follows so many; of who follows more, pulled."

@@ -53,7 +53,7 @@ class Report:
     note: str = text_field("In the reporter's words; empty for none.", max_length=REPORT_NOTE_MAX)
     created_at: datetime = plain("When.")
 
-    @computed(User | None, "Who reported it; null once their account is deleted.")
+    @computed(User | None, "Who reported it; null once their account is deleted, and for what screening found.")
     async def reporter(root: strawberry.Parent[ReportRecord], info: Info) -> UserRecord | None:
         return await _account(info, root.reporter_id)
 

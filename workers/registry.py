@@ -26,6 +26,7 @@ from workers.handlers import (
     refresh_feed,
     remove_follows,
     screen_comments,
+    screen_content,
     send_mails,
     switch_push_pull,
 )
@@ -54,6 +55,8 @@ _FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
     (Task.REFRESH_FEED, Fact.FEED): refresh_feed.refresh_feed,
     (Task.COMPUTE_INTERESTS, Fact.INTEREST): compute_interests.compute_interests,
     (Task.SCREEN, Fact.COMMENT): screen_comments.screen_comments,
+    (Task.SCREEN, Fact.POST): screen_content.screen_post,
+    (Task.SCREEN, Fact.USER): screen_content.screen_profile,
     (Task.MOVE_FILES, Fact.POST): move_files.move_files_of_post,
     (Task.MOVE_FILES, Fact.USER): move_files.move_files_of_user,
     (Task.REMOVE_FOLLOWS, Fact.BLOCK): remove_follows.remove_follows,

@@ -4,6 +4,7 @@ To register writes the same whether somebody has the address: who gets which mai
 is reserved meanwhile, which shows, as handles do, but says nothing of the address.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -14,11 +15,13 @@ from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refu
 from datasources.accounts.mail_tokens import MailToken, MailTokenStore
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, key_reused
+from datasources.jobs.outbox import pending_fields
 from datasources.mail.outbox import MailOutbox
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.transactions import in_transaction
 from datasources.redis.invalidation import InvalidatingWrites
+from domain.jobs import Task
 from domain.limits import REGISTRATION_LIFE
 from domain.mails import MailKind, TokenPurpose
 from domain.records.registrations import RegistrationRecord
@@ -28,11 +31,20 @@ from domain.records.users import UserState
 class RegistrationStore:
     """The collection `registrations`; a TTL index removes those that nobody completes."""
 
-    def __init__(self, database: Database, cache: UserCache, mails: MailOutbox, tokens: MailTokenStore) -> None:
+    def __init__(
+        self,
+        database: Database,
+        cache: UserCache,
+        mails: MailOutbox,
+        tokens: MailTokenStore,
+        screening: Sequence[Task],
+    ) -> None:
+        """`screening` is pending for a new account."""
         self._registrations = database["registrations"]
         self._users = InvalidatingWrites(database["users"], cache.invalidate)
         self._claims = ClaimStore(database)
         self._client = database.client
+        self._screening = screening
         self._mails = mails
         self._tokens = tokens
 
@@ -107,6 +119,8 @@ class RegistrationStore:
             await self._tokens.revoke(token.user_id, TokenPurpose.REGISTRATION, session)
             await self._claims.free_reserved(registration, session)
             account = _account(registration)
+            if self._screening:
+                account |= pending_fields(self._screening, account["created_at"])
             await self._claims.make(account, session)
             async with self._users.invalidating([token.user_id], session) as users:
                 await users.insert_one(account, session=session)

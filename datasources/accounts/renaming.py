@@ -1,5 +1,6 @@
 """Changes of handles. The old handle leads to the account for a while, and nobody else can have it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bson import ObjectId
@@ -7,11 +8,13 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import ClaimStore, ClaimTaken, to_refusal
+from datasources.jobs.outbox import add_pending
 from datasources.mail.outbox import MailOutbox
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.transactions import in_transaction
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
+from domain.jobs import Task
 from domain.limits import USERNAME_CHANGES_MAX, USERNAME_KEPT_DAYS
 from domain.mails import MailKind
 from domain.records.users import UserState
@@ -22,8 +25,10 @@ KEPT = timedelta(days=USERNAME_KEPT_DAYS)
 class RenamingStore:
     """The handles of `users`, with those that an account has given up, and when it did."""
 
-    def __init__(self, database: Database, cache: UserCache, mails: MailOutbox) -> None:
+    def __init__(self, database: Database, cache: UserCache, mails: MailOutbox, screening: Sequence[Task]) -> None:
+        """`screening` is pending after a change."""
         self._client = database.client
+        self._screening = screening
         self._users: Readable = database["users"]
         self._writes = InvalidatingWrites(database["users"], cache.invalidate)
         self._claims = ClaimStore(database)
@@ -49,7 +54,8 @@ class RenamingStore:
                 names = {"old": account["username"], "new": username}
                 await self._mails.add(MailKind.USERNAME_CHANGED, user_id=user_id, values=names, session=session)
             async with self._writes.invalidating([user_id], session) as users:
-                await users.update_one({"_id": user_id}, {"$set": changes}, session=session)
+                screened = [add_pending(self._screening, now)] if self._screening else []
+                await users.update_one({"_id": user_id}, [{"$set": changes}, *screened], session=session)
 
         try:
             await in_transaction(self._client, apply)

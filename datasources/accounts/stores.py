@@ -27,9 +27,9 @@ class AccountStores:
         tokens: MailTokenStore,
         settings: TermsSettings,
     ) -> None:
-        self.registrations = RegistrationStore(database, cache, mails, tokens)
+        self.registrations = RegistrationStore(database, cache, mails, tokens, job_queue.screening)
         self.emails = EmailStore(database, mails, tokens)
-        self.renaming = RenamingStore(database, cache, mails)
+        self.renaming = RenamingStore(database, cache, mails, job_queue.screening)
         self.exports = ExportStore(database, job_queue)
         self.terms = TermsStore(database, settings)
         self.deactivation = DeactivationStore(database, job_queue, cache)

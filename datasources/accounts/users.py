@@ -11,6 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.known_devices import DEVICES
+from datasources.accounts.profile_changes import SCREENED, turns_to_public_after
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
@@ -92,6 +93,7 @@ class UserStore(BatchedReads[UserRecord]):
             "state": UserState.ACTIVE.value,
             **(idempotency.fields() if idempotency else {}),
             **profile,
+            **(pending_fields(self._job_queue.screening, now) if self._job_queue.screening else {}),
         }
 
         async def apply(session: Session) -> None:
@@ -181,12 +183,14 @@ class UserStore(BatchedReads[UserRecord]):
         now, watched = clock.now(), [name for name in _DECIDE_AREA if name in values]
         query: Document = {"_id": user_id, **_NOT_DELETED}
         if changes.get("is_private") is False and turns_to_public is not None:
-            values["went_public_at"] = _turns(now, turns_to_public)
+            values["went_public_at"] = turns_to_public_after(now, turns_to_public)
             earliest = f"went_public_at.{turns_to_public - 1}"
             query["$or"] = [{"is_private": {"$ne": True}}, {earliest: {"$not": {"$gt": now - _DAY}}}]
         pipeline = change(values, [Task.MOVE_FILES], now, watched=watched) if watched else [{"$set": values}]
         if changes.get("is_private") is False:
             pipeline.append(add_pending([Task.ACCEPT_REQUESTS], now))
+        if self._job_queue.screening and any(name in values for name in SCREENED):
+            pipeline.append(add_pending(self._job_queue.screening, now))
         async with self._writes.invalidating([user_id]) as users:
             user = await users.find_one_and_update(query, pipeline, projection=_PUBLIC, return_document=True)
         if user is None:
@@ -289,10 +293,3 @@ class UserStore(BatchedReads[UserRecord]):
     async def _holder(self, claimed: Claimed, value: str) -> ObjectId | None:
         """Whose a handle or an address is, in any case."""
         return (await self._claims.find(claimed, [value.lower()])).get(value.lower())
-
-
-def _turns(now: datetime, limit: int) -> Document:
-    """The times of the last turns to public, the latest first, if this is one; an expression over the document."""
-    before = {"$ifNull": ["$went_public_at", []]}
-    turns = {"$slice": [{"$concatArrays": [[now], before]}, limit]}
-    return {"$cond": [{"$ifNull": ["$is_private", False]}, turns, {"$ifNull": ["$went_public_at", "$$REMOVE"]}]}

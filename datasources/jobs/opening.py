@@ -13,7 +13,7 @@ from datasources.jobs.sns_queue import SnsTransport
 from datasources.jobs.sqs_consumer import POLL_SECONDS, SqsConsumer
 from datasources.redis.roles import RedisRoles, open_queue_servers
 from datasources.redis.servers import following
-from domain.jobs import PUBLISHING
+from domain.jobs import PUBLISHING, Task
 
 BLOCKING_READ_SECONDS = 5.0
 
@@ -22,11 +22,12 @@ BLOCKING_READ_SECONDS = 5.0
 async def open_job_queue(settings: Settings, redis: RedisRoles) -> AsyncIterator[JobQueue]:
     """What enqueues jobs in this process."""
     publishing = [PUBLISHING[place] for place in settings.events]
+    screening = [Task.SCREEN] if settings.screens_content else []
     if settings.job_queue == "redis":
-        yield JobQueue(RedisTransport(redis.queue, settings.key_prefix), publishing)
+        yield JobQueue(RedisTransport(redis.queue, settings.key_prefix), publishing, screening)
         return
     async with open_clients(settings) as (sns, sqs):
-        yield JobQueue(SnsTransport(sns, sqs, settings), publishing)
+        yield JobQueue(SnsTransport(sns, sqs, settings), publishing, screening)
 
 
 @contextlib.asynccontextmanager

@@ -129,11 +129,14 @@ class QueueConsumer(Protocol):
 class JobQueue:
     """Enqueues jobs, those of concurrent callers together.
 
-    `publishing` are the tasks that are pending too for every fact of which others are told.
+    `publishing` are the tasks that are pending too for every fact of which others are told, `screening` those that are
+    pending too for posts and profiles whose words or images are new.
     """
 
-    def __init__(self, transport: JobTransport, publishing: Sequence[Task] = ()) -> None:
-        self.publishing = publishing
+    def __init__(
+        self, transport: JobTransport, publishing: Sequence[Task] = (), screening: Sequence[Task] = ()
+    ) -> None:
+        self.publishing, self.screening = publishing, screening
         self.put_back, self.depth, self.ping = transport.put_back, transport.depth, transport.ping
         self._transport = transport
         self._silent_until: dict[str, float] = {}

@@ -11,6 +11,7 @@ from datasources.moderation.deciding import Deciding
 from datasources.moderation.decisions import DecisionStore
 from datasources.moderation.pseudonyms import Pseudonyms
 from datasources.moderation.reports import ReportStore
+from datasources.moderation.screening import ScreeningStore
 from datasources.mongo.client import Database
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.cached_comments import CommentCache
@@ -38,3 +39,4 @@ class Moderation:
         content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
         self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, decisions, mails)
         self.pseudonyms = Pseudonyms(database)
+        self.screening = ScreeningStore(database)

@@ -4,13 +4,13 @@ Each runs as one atomic write. If it changes who is mentioned or tagged, NOTIFY 
 `workers/handlers/notify.py` then notifies the new people and withdraws the notifications of the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 
-from datasources.jobs.outbox import Stage, change
+from datasources.jobs.outbox import Stage, add_pending, change
 from datasources.mongo.client import Document
 from domain.jobs import Task
 from domain.records.record import Record
@@ -18,17 +18,21 @@ from domain.records.record import Record
 WORDS = ("caption", "location")  # a change of these sets `edited_at`
 
 
-def edit(changes: Mapping[str, Any], now: datetime) -> list[Stage]:
-    """Sets these fields; None clears one. Sets `edited_at` only if a field of `WORDS` changes."""
+def edit(changes: Mapping[str, Any], now: datetime, screening: Sequence[Task] = ()) -> list[Stage]:
+    """Sets these fields; None clears one. Sets `edited_at` only if a field of `WORDS` changes.
+
+    The tasks of `screening` are pending if such a field is given.
+    """
     values: Document = {
         name: {"$literal": value.to_document() if isinstance(value, Record) else value}
         for name, value in changes.items()
     }
     differ = [{"$ne": [{"$ifNull": [f"${name}", None]}, values[name]]} for name in WORDS if name in values]
     dated: Stage = {"$set": {"edited_at": {"$cond": [{"$or": differ}, now, "$edited_at"]}}}
+    screened = [add_pending(screening, now)] if screening and differ else []
     if "mention_ids" in values:
-        return [dated, *change(values, [Task.NOTIFY], now, watched="mention_ids")]
-    return [dated, {"$set": values}]
+        return [dated, *change(values, [Task.NOTIFY], now, watched="mention_ids"), *screened]
+    return [dated, {"$set": values}, *screened]
 
 
 def tagging(user_id: ObjectId) -> Document:

@@ -97,7 +97,7 @@ class PostStore(BatchedReads[PostRecord]):
         to repeat. Raises NotFound as `delete` does.
         """
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
-        post = readable(PostRecord, await self._edit(query, edit(changes, now)))
+        post = readable(PostRecord, await self._edit(query, edit(changes, now, self._job_queue.screening)))
         if post is None:
             raise NotFound("post", field=["postId"])
         return post

@@ -107,7 +107,7 @@ class PublishingStore:
     ) -> Document | None:
         """Makes a post in PROCESSING READY in the caller's transaction; returns it, to enqueue its jobs, or None."""
         tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES, *self._job_queue.publishing]
-        pending = pending_fields(tasks, now)
+        pending = pending_fields([*tasks, *self._job_queue.screening], now)
         values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
         post = await self._leave_processing(post_id, {"$set": values}, session)
         if post is not None:

@@ -117,6 +117,7 @@ def worker(
     from deploy.cli.interpreter_memory import calm_collector  # noqa: PLC0415
     from deploy.cli.privileges import refuse_root  # noqa: PLC0415
     from deploy.cli.tracing_packages import expect_tracing_packages  # noqa: PLC0415
+    from workers.handlers.known_images import UnknownMatchingError  # noqa: PLC0415
     from workers.handlers.screen_comments import UnknownScreenError  # noqa: PLC0415
     from workers.runtime.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
 
@@ -127,7 +128,7 @@ def worker(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_workers(settings, names or []))
-    except (UnknownWorkerError, UnknownScreenError, NoAvifError) as error:
+    except (UnknownWorkerError, UnknownScreenError, UnknownMatchingError, NoAvifError) as error:
         raise StartError(str(error), exit_code=WRONG_USAGE) from error
     except StuckError as error:
         raise StartError(str(error)) from error

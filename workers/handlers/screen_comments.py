@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 from bson import ObjectId
 
@@ -27,7 +28,7 @@ class ScreenFailed(Exception):
 
 
 class UnknownScreenError(ValueError):
-    """The setting `comment_screen` does not name an async function."""
+    """A setting, `comment_screen` or `content_screen`, does not name an async function."""
 
 
 async def screen_comments(tools: Tools, *keys: str) -> None:
@@ -73,7 +74,7 @@ async def _verdict(tools: Tools, comment: CommentRecord, post: PostRecord | None
     settings = tools.sources.settings
     if post is None or not comment.is_shown:
         return ALLOW
-    if blocked := _blocked(comment.text, settings.blocked_words):
+    if blocked := first_blocked(comment.text, settings.blocked_words):
         return Verdict(hide_because=f"blocked word: {blocked}")
     if (screen := screen_of(settings)) is None:
         return ALLOW
@@ -91,7 +92,7 @@ async def _verdict(tools: Tools, comment: CommentRecord, post: PostRecord | None
     return verdict
 
 
-def _blocked(text: str, blocked_words: Iterable[str]) -> str | None:
+def first_blocked(text: str, blocked_words: Iterable[str]) -> str | None:
     """The first blocked word that is in a text as a whole word, whatever its case and width."""
     words = set(_WORD.findall(_folded(text)))
     return next((word for word in blocked_words if _folded(word) in words), None)
@@ -103,15 +104,19 @@ def _folded(text: str) -> str:
 
 def screen_of(settings: Settings) -> Screen | None:
     """The screen that the settings name, imported once; None if they name none. Raises UnknownScreenError."""
-    return None if settings.comment_screen is None else _imported(settings.comment_screen)
+    if settings.comment_screen is None:
+        return None
+    screen: Screen = imported("comment_screen", settings.comment_screen)
+    return screen
 
 
 @cache
-def _imported(name: str) -> Screen:
+def imported(setting: str, name: str) -> Any:
+    """The async function that a setting names, imported once. Raises UnknownScreenError."""
     try:
-        screen: Screen = pkgutil.resolve_name(name)
+        screen = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UnknownScreenError(f"comment_screen {name!r} cannot be imported: {error}") from error
+        raise UnknownScreenError(f"{setting} {name!r} cannot be imported: {error}") from error
     if not inspect.iscoroutinefunction(screen):
-        raise UnknownScreenError(f"comment_screen {name!r} is no async function")
+        raise UnknownScreenError(f"{setting} {name!r} is no async function")
     return screen

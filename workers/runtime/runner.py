@@ -22,6 +22,7 @@ from datasources.telemetry.metrics_server import serve_metrics
 from datasources.telemetry.tracing import open_tracing
 from domain.jobs import WORKERS
 from workers.handlers.screen_comments import screen_of
+from workers.handlers.screen_content import check_screening
 from workers.monitoring.observer import OBSERVER, Observer
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.runtime.handler import Tools
@@ -52,8 +53,8 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     """Runs these workers, or all of them, the relay and, if metrics are served, the observer, until SIGTERM or SIGINT.
 
     Then it reads no more jobs, waits for those in hand and gives the rest back; after `drain_timeout` the process ends
-    in any case. Raises UnknownWorkerError, UnknownScreenError, NoAvifError, and StuckError when it has stopped because
-    only a new process can go on.
+    in any case. Raises UnknownWorkerError, UnknownScreenError, UnknownMatchingError, NoAvifError, and StuckError when
+    it has stopped because only a new process can go on.
     """
     known = (*WORKERS, OUTBOX_RELAY, OBSERVER)
     if unknown := [name for name in names if name not in known]:
@@ -61,6 +62,7 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     _check_avif(settings)
     configure_logging(settings.log_format, settings.log_level)
     screen_of(settings)  # a wrong name stops the start, not the first comment
+    check_screening(settings)
     stopping = _stopped_by_signals(settings.drain_timeout)
     async with (
         open_tracing(settings, "worker"),

@@ -1,0 +1,38 @@
+"""The contract of the setting `content_screen`: what a screen of posts and profiles gets and returns.
+
+A screen is an async function, named as `module:function`, that may ask moderators to look at what somebody shows:
+
+    async def no_phone_numbers(screened: ScreenedContent) -> Finding:
+        has_one = any(sum(map(str.isdigit, text)) > 8 for text in screened.texts)
+        return Finding(review_because="a phone number") if has_one else NOTHING_FOUND
+
+Nothing is hidden by it: what a screen finds becomes a report without a reporter.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from domain.records.images import ImageRecord
+from domain.records.moderation import Target
+from domain.records.users import UserRecord
+
+
+class ScreenedContent(msgspec.Struct, frozen=True, kw_only=True):
+    """A post that is READY, or a profile: whose it is, its words (names, captions, descriptions), its images."""
+
+    target: Target
+    owner: UserRecord
+    texts: tuple[str, ...]
+    images: tuple[ImageRecord, ...]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Why moderators should look, in words for them; None if they need not."""
+
+    review_because: str | None = None
+
+
+NOTHING_FOUND = Finding()
+
+ContentScreen = Callable[[ScreenedContent], Awaitable[Finding]]

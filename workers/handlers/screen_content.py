@@ -1,0 +1,118 @@
+"""Posts and profiles are screened, while they are visible already: what is found becomes a report for moderators."""
+
+import asyncio
+from functools import cache
+from pathlib import Path
+
+from bson import ObjectId
+
+from config import Settings
+from datasources.moderation.screening import SCREENING_ID
+from datasources.mongo import clock
+from datasources.sources import Sources
+from domain.content_screening import ContentScreen, Finding, ScreenedContent
+from domain.image_formats import RenditionFormat
+from domain.limits import REPORT_NOTE_MAX
+from domain.records.images import ImageRecord
+from domain.records.moderation import ReportReason, ReportTargetType, Target
+from domain.records.posts import PostStatus
+from domain.records.users import UserState
+from workers.handlers.known_images import KnownImages
+from workers.handlers.screen_comments import ScreenFailed, first_blocked, imported
+from workers.runtime.handler import Tools
+
+COMPARED_WIDTH = 320  # of the rendition whose perceptual hash is taken
+
+
+async def screen_post(tools: Tools, key: str) -> None:
+    """Reports a READY post if screening finds something in it. Safe to run twice: there is one open report of it."""
+    sources, post_id = tools.sources, ObjectId(key)
+    (post,) = await sources.posts.by_ids([post_id])
+    if post is None or post.deleted:
+        return
+    (owner,) = await sources.users.by_ids([post.author_id])
+    if post.status is PostStatus.READY and owner is not None:
+        place = () if post.location is None else (post.location.name,)
+        texts = (post.caption, *place, *(image.alt_text for image in post.images if image.alt_text))
+        target = Target(id=post.id, type=ReportTargetType.POST, subject_id=post.author_id)
+        await _screen(sources, ScreenedContent(target=target, owner=owner, texts=texts, images=tuple(post.images)))
+    await sources.moderation.screening.mark_post_screened(post)
+
+
+async def screen_profile(tools: Tools, key: str) -> None:
+    """Reports an account if screening finds something in its profile. Safe to run twice, as `screen_post`."""
+    sources = tools.sources
+    (user,) = await sources.users.by_ids([ObjectId(key)])
+    if user is None or user.state is UserState.DELETED:
+        return
+    texts = (user.username, user.display_name, user.biography or "", user.website or "")
+    images = () if user.avatar is None else (user.avatar,)
+    target = Target(id=user.id, type=ReportTargetType.USER, subject_id=user.id)
+    await _screen(sources, ScreenedContent(target=target, owner=user, texts=texts, images=images))
+    await sources.moderation.screening.mark_user_screened(user)
+
+
+async def _screen(sources: Sources, content: ScreenedContent) -> None:
+    found = await _in_words(sources.settings, content) or await _in_images(sources, content)
+    if found is not None:
+        note = f"Screening: {found}"[:REPORT_NOTE_MAX]
+        report = sources.moderation.reports.report
+        await report(SCREENING_ID, content.target, ReportReason.OTHER, note, clock.now())
+
+
+async def _in_words(settings: Settings, content: ScreenedContent) -> str | None:
+    if blocked := first_blocked("\n".join(content.texts), settings.blocked_words):
+        return f"blocked word: {blocked}"
+    if settings.content_screen is None:
+        return None
+    screen: ContentScreen = imported("content_screen", settings.content_screen)
+    try:
+        async with asyncio.timeout(settings.screen_timeout):
+            finding = await screen(content)
+    except Exception as error:
+        # Wrapped, because an outage of a server that the screen asks would be taken for an outage of our own.
+        raise ScreenFailed(f"{type(error).__name__}: {error}") from error
+    if not isinstance(finding, Finding):
+        raise ScreenFailed(f"it answered {type(finding).__name__}, not a Finding")
+    return finding.review_because
+
+
+async def _in_images(sources: Sources, content: ScreenedContent) -> str | None:
+    known = known_images_of(sources.settings)
+    if known is None:
+        return None
+    owner_id, image_ids = content.owner.id, [image.id for image in content.images]
+    for digest in (await sources.moderation.screening.digests(owner_id, image_ids)).values():
+        if (about := known.find_file(digest)) is not None:
+            return f"known file: {about}"
+    for image in content.images if known.has_images else ():
+        data = await sources.blobs.read_media(_compared(image))
+        if data is not None and (about := await known.find_image(data)) is not None:
+            return f"like a known image: {about}"
+    return None
+
+
+def _compared(image: ImageRecord) -> str:
+    """The key of the smallest rendition in a common format that is as wide as is compared, or of the widest."""
+    common = [each for each in image.renditions if each.format in (RenditionFormat.JPEG, RenditionFormat.PNG)]
+    widest_first = sorted(common or image.renditions, key=lambda each: each.width, reverse=True)
+    return next((each for each in reversed(widest_first) if each.width >= COMPARED_WIDTH), widest_first[0]).key
+
+
+def known_images_of(settings: Settings) -> KnownImages | None:
+    """The lists that the settings name, read once; None if they name none. Raises UnknownMatchingError."""
+    if settings.known_files is None and settings.known_images is None:
+        return None
+    return _opened(settings.known_files, settings.known_images, settings.known_images_distance)
+
+
+@cache
+def _opened(files: Path | None, images: Path | None, distance: int) -> KnownImages:
+    return KnownImages(files, images, distance)
+
+
+def check_screening(settings: Settings) -> None:
+    """Raises UnknownScreenError or UnknownMatchingError if what the settings name is not there."""
+    if settings.content_screen is not None:
+        imported("content_screen", settings.content_screen)
+    known_images_of(settings)
