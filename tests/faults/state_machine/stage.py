@@ -204,8 +204,8 @@ class Stage:
     async def finish(self) -> None:
         """At the end everybody is shown what the model says, and `verify` finds nothing.
 
-        Checks feeds as they are, when everybody is back, and when all are live. Then every job that ever existed comes again, as from
-        a Redis with older data, and must change nothing.
+        Checks feeds as they are, when everybody is back, and when all are live. Then every job that ever existed comes
+        again, as from a Redis with older data, and must change nothing.
         """
         await self.drain()
         for viewer in set(PEOPLE) - self.model.away:
