@@ -123,6 +123,7 @@ CASE_CLAIM = timedelta(minutes=15)  # in which others leave a case alone
 SUSPENSION_MAX = timedelta(days=366)
 APPEAL_WITHIN = timedelta(days=183)  # the six months of the EU's Digital Services Act (article 20)
 REMOVED_KEPT = APPEAL_WITHIN  # what was removed, until nobody can appeal any more
+REPORTS_KEPT = timedelta(days=366)  # of closed cases, so that who is reported again and again is noticed
 
 # One GraphQL operation, fragments expanded where it matters
 OPERATION_TOKENS_MAX = 1_500

@@ -11,7 +11,7 @@ from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.pages import find_page
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import CASE_CLAIM
+from domain.limits import CASE_CLAIM, REPORTS_KEPT
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.moderation import CaseRecord, CaseStatus, DecisionRecord, ReportReason, ReportTargetType, Target
 
@@ -79,7 +79,8 @@ class CaseStore(BatchedReads[CaseRecord]):
     ) -> ObjectId:
         """Closes a case; without one the target's open one, or a new one, so that a decision has a case.
 
-        Within the transaction, and with its reports: their reporters may report the target again.
+        Within the transaction, and with its reports: their reporters may report the target again,
+        and a TTL index deletes them in the end.
         Raises Refusal (NOT_ALLOWED) if another moderator has the case or has closed it.
         """
         which = {"_id": case.id} if case is not None else {"open_target_id": target.id}
@@ -94,8 +95,9 @@ class CaseStore(BatchedReads[CaseRecord]):
         values = {"status": CaseStatus.CLOSED.value, "closed_at": now}
         unset = dict.fromkeys(("open_target_id", "claimed_by", "claimed_until"), "")
         await self._cases.update_one({"_id": row["_id"]}, {"$set": values, "$unset": unset}, session=session)
-        still_open = {"case_id": row["_id"], "is_open": True}
-        await self._reports.update_many(still_open, {"$unset": {"is_open": ""}}, session=session)
+        of_case = {"case_id": row["_id"], "expires_at": None}
+        done: Document = {"$unset": {"is_open": ""}, "$set": {"expires_at": now + REPORTS_KEPT}}
+        await self._reports.update_many(of_case, done, session=session)
         return ObjectId(row["_id"])
 
 

@@ -8,7 +8,9 @@ import hashlib
 
 from bson import ObjectId
 
+from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
+from domain.limits import REPORTS_KEPT
 from domain.records.moderation import CaseStatus, ReportTargetType
 
 _WORDS: Document = {"statement": "", "note": ""}
@@ -55,7 +57,8 @@ class Pseudonyms:
         cases = await self._cases.find({"subject_id": user_id}, {"target_type": 1}, limit=limit).to_list()
         for case in cases:
             pseudonym = _pseudonym({"case_id": case["_id"]}, b"subject")
-            changes = {"$set": _renamed(case, pseudonym, note=""), "$unset": {"is_open": ""}}
+            closed = {**_renamed(case, pseudonym, note=""), "expires_at": clock.now() + REPORTS_KEPT}
+            changes = {"$set": closed, "$unset": {"is_open": ""}}
             await self._reports.update_many({"case_id": case["_id"]}, changes)
             closed = _renamed(case, pseudonym, status=CaseStatus.CLOSED.value, appeal_text="")
             open_only = dict.fromkeys(("open_target_id", "claimed_by", "claimed_until"), "")

@@ -151,6 +151,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _listed_by("reporter_id"),
         _listed_by("case_id"),
         _listed_by("subject_id"),
+        _EXPIRES,
     ],
     "cases": [
         _unique_where_present("open_target_id"),

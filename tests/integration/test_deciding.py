@@ -221,6 +221,9 @@ async def test_the_log_outlives_an_account_without_naming_it(own: World, monkeyp
     cases = await own.sources.database["cases"].find({}).to_list()
     assert {case["_id"]: case["subject_id"] for case in cases} == {row["case_id"]: row["subject_id"] for row in rows}
     assert {case["status"] for case in cases} == {"CLOSED"}
+    (kept,) = await own.sources.database["reports"].find({}).to_list()
+    assert kept["subject_id"] != ana.id
+    assert kept["expires_at"] > now() + timedelta(days=300)
     assert await find_faults(own) == []
 
 
@@ -235,3 +238,17 @@ async def test_a_mail_tells_the_account_the_reasons(shared_settings: Settings) -
         (mail,) = server.mails
         assert mail["To"] == f"{ana.username}@example.com"
         assert "because" in text_of(mail)
+
+
+async def test_reports_of_a_closed_case_are_deleted_in_the_end_also_those_of_deleted_accounts(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_final_check_delay(monkeypatch)
+    ana, bob, cat = await own.users(3)
+    for reporter in (bob, cat):
+        await report(own, reporter, ana)
+    await own.sources.users.delete(bob.id, now())
+    await own.drain()
+    assert await own.sources.database["reports"].count_documents({"expires_at": {"$exists": False}}) == 2
+    await decide(own, ana, ModerationAction.DISMISS)
+    assert await own.sources.database["reports"].count_documents({"expires_at": {"$gt": now()}}) == 2
