@@ -16,6 +16,7 @@ from config import Settings
 from datasources.accounts.access_tokens import AccessTokenStore
 from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.claims import copy_claims
+from datasources.accounts.factor_changes import FactorChanges
 from datasources.accounts.factor_stores import FactorStores
 from datasources.accounts.fresh_proofs import FreshProofs
 from datasources.accounts.known_devices import KnownDevices
@@ -212,11 +213,12 @@ class Sources:
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         )
-        self.access_tokens = AccessTokenStore(database, self.sessions)
-        self.fresh_proofs = FreshProofs(database)
-        self.factors = FactorStores(database, settings)
         self.session_watch = SessionWatch(self.sessions, news)
         self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
+        factor_changes = FactorChanges(database, self.mails)
+        self.access_tokens = AccessTokenStore(database, self.sessions, factor_changes)
+        self.fresh_proofs = FreshProofs(database)
+        self.factors = FactorStores(database, settings, factor_changes)
         self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
         self.account = AccountStores(database, job_queue, self.caches.users, self.mails, self.mail_tokens, settings)
         self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens)

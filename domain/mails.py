@@ -32,6 +32,7 @@ class MailKind(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     NEW_LOGIN = "new_login"
+    FACTORS_CHANGED = "factors_changed"
     USERNAME_CHANGED = "username_changed"
     DEACTIVATED = "deactivated"
     EXPORT_READY = "export_ready"
@@ -67,6 +68,7 @@ MAILS: Mapping[MailKind, MailSpec] = {
     ),
     MailKind.PASSWORD_CHANGED: MailSpec(),
     MailKind.NEW_LOGIN: MailSpec(values=("client", "time"), has_own_words=True),
+    MailKind.FACTORS_CHANGED: MailSpec(),
     MailKind.USERNAME_CHANGED: MailSpec(values=("old", "new"), has_own_words=True),
     MailKind.DEACTIVATED: MailSpec(),
     MailKind.EXPORT_READY: MailSpec(),

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
+from datasources.accounts.factor_changes import FactorChanges
 from datasources.accounts.session_cache import token_hash
 from datasources.accounts.session_tokens import derived_token
 from datasources.accounts.sessions import SessionStore
@@ -28,9 +29,10 @@ _PERSONAL: Document = {"personal_hash": {"$exists": True}}
 class AccessTokenStore:
     """The personal access tokens in the collection `sessions`; a TTL index removes those that have expired."""
 
-    def __init__(self, database: Database, sessions: SessionStore) -> None:
+    def __init__(self, database: Database, sessions: SessionStore, changes: FactorChanges) -> None:
         self._tokens = database["sessions"]
         self._sessions = sessions
+        self._changes = changes
 
     async def create(
         self, session: SessionRecord, name: str, scopes: Collection[AccessScope], *, lifetime: timedelta, now: datetime
@@ -64,6 +66,7 @@ class AccessTokenStore:
             await self._tokens.delete_one({"_id": token_id})
             message = f"An account has at most {ACCESS_TOKENS_MAX} access tokens: revoke one first."
             raise Refusal(UserErrorCode.NOT_ALLOWED, message)
+        await self._changes.tell(session.user_id)  # before the answer: without it nobody has the token
         return AccessTokenRecord.from_document(document), text
 
     async def revoke(self, user_id: ObjectId, token_id: ObjectId) -> bool:

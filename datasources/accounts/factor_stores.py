@@ -2,6 +2,7 @@
 
 from config import Settings
 from datasources.accounts.challenges import Challenges
+from datasources.accounts.factor_changes import FactorChanges
 from datasources.accounts.factors import FactorStore
 from datasources.accounts.identity_tokens import IdentityTokens
 from datasources.accounts.linked_identities import IdentityStore
@@ -14,12 +15,12 @@ from datasources.mongo.client import Database
 class FactorStores:
     """Challenges and factors, and the checks of what authenticators and issuers of identities answer."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, changes: FactorChanges) -> None:
         sealing = sealing_of(settings)
         self.challenges = Challenges(database, sealing)
-        self.stored = FactorStore(database)
-        self.one_time_codes = OneTimeCodeStore(database, sealing)
+        self.stored = FactorStore(database, changes)
+        self.one_time_codes = OneTimeCodeStore(database, sealing, changes)
         self.ceremonies = PasskeyCeremonies(settings)
-        self.identities = IdentityStore(database)
+        self.identities = IdentityStore(database, changes)
         self.identity_tokens = IdentityTokens(settings.issuers)
         self.aclose = self.identity_tokens.aclose

@@ -5,6 +5,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.accounts.factor_changes import FactorChanges
 from datasources.mongo.client import Database
 from datasources.mongo.lenient_reads import readable
 from domain.errors import Refusal, UserErrorCode
@@ -15,8 +16,9 @@ from domain.records.factors import FactorsRecord, PasskeyRecord
 class FactorStore:
     """The collection `factors`, which has a document for each account with any factor; all are read by the account."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, changes: FactorChanges) -> None:
         self._factors = database["factors"]
+        self._changes = changes
 
     async def of_user(self, user_id: ObjectId) -> FactorsRecord:
         """The factors of an account, as they are stored. Those that cannot be read raise: they are not none."""
@@ -31,19 +33,15 @@ class FactorStore:
         room = {f"passkeys.{PASSKEYS_MAX - 1}": {"$exists": False}}
         is_new = {"passkeys.credential_id": {"$ne": passkey.credential_id}}
         change = {"$push": {"passkeys": passkey.to_document()}}
-        for _ in range(2):  # two first factors of an account can collide; the next try finds the document
-            try:
-                await self._factors.update_one({"_id": user_id, **room, **is_new}, change, upsert=True)
-            except DuplicateKeyError:
-                continue
-            return
-        message = f"The account has this passkey already, or {PASSKEYS_MAX} others."
-        raise Refusal(UserErrorCode.NOT_ALLOWED, message)
+        try:
+            await self._changes.apply(user_id, change, upsert=True, where={**room, **is_new})
+        except DuplicateKeyError:
+            message = f"The account has this passkey already, or {PASSKEYS_MAX} others."
+            raise Refusal(UserErrorCode.NOT_ALLOWED, message) from None
 
     async def remove_passkey(self, user_id: ObjectId, passkey_id: ObjectId) -> bool:
         """Removes a passkey; False if the account has none of this id. Safe to repeat."""
-        change = {"$pull": {"passkeys": {"id": passkey_id}}}
-        return (await self._factors.update_one({"_id": user_id}, change)).modified_count == 1
+        return await self._changes.apply(user_id, {"$pull": {"passkeys": {"id": passkey_id}}})
 
     async def note_use(self, user_id: ObjectId, passkey: PasskeyRecord, sign_count: int, now: datetime) -> bool:
         """Notes that a passkey was used; False if it was removed, or used elsewhere, since it was read."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.accounts.factor_changes import FactorChanges
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Session
 from datasources.mongo.transactions import in_transaction
@@ -21,10 +22,11 @@ from domain.records.factors import IdentityRecord
 class IdentityStore:
     """The collection `identity_links`, and the identities among an account's `factors`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, changes: FactorChanges) -> None:
         self._links = database["identity_links"]
         self._factors = database["factors"]
         self._client = database.client
+        self._changes = changes
 
     async def owner(self, issuer: str, subject: str) -> ObjectId | None:
         """The account that an identity is linked to."""
@@ -45,6 +47,7 @@ class IdentityStore:
             room = {f"identities.{IDENTITIES_MAX - 1}": {"$exists": False}}
             push = {"$push": {"identities": identity.to_document()}}
             await self._factors.update_one({"_id": user_id, **room}, push, upsert=True, session=session)
+            await self._changes.tell(user_id, session)
 
         try:
             await in_transaction(self._client, apply)
@@ -63,6 +66,8 @@ class IdentityStore:
             keys = [each["key"] for each in (before or {}).get("identities", ()) if each["id"] == identity_id]
             for key in keys:
                 await self._links.delete_one({"_id": _link_id(key), "user_id": user_id}, session=session)
+            if keys:
+                await self._changes.tell(user_id, session)
             return bool(keys)
 
         return await in_transaction(self._client, apply)

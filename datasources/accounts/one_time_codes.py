@@ -9,6 +9,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.accounts.factor_changes import FactorChanges
 from datasources.accounts.sealed_secrets import Sealing
 from datasources.mongo.client import Database, Document
 from domain.errors import Refusal, UserErrorCode
@@ -30,9 +31,10 @@ _CODE = ["oneTimeCode"]
 class OneTimeCodeStore:
     """One-time codes in the collection `factors`, which has a document for each account with any factor."""
 
-    def __init__(self, database: Database, sealing: Sealing) -> None:
+    def __init__(self, database: Database, sealing: Sealing, changes: FactorChanges) -> None:
         self._factors = database["factors"]
         self._sealing = sealing
+        self._changes = changes
 
     async def begin(self, user_id: ObjectId, now: datetime) -> str:
         """A new secret for an app, which waits to be confirmed. Another call replaces it.
@@ -70,9 +72,8 @@ class OneTimeCodeStore:
             "recovery_hashes": [recovery_hash(each) for each in recovery_codes],
         }
         clear = dict.fromkeys(("pending_secret", "pending_until", "tries", "tries_until"), "")
-        query = {"_id": user_id, "pending_secret": sealed, "secret": {"$exists": False}}
-        done = await self._factors.update_one(query, {"$set": on, "$unset": clear})
-        if done.modified_count != 1:
+        as_read = {"pending_secret": sealed, "secret": {"$exists": False}}
+        if not await self._changes.apply(user_id, {"$set": on, "$unset": clear}, where=as_read):
             raise _wrong_code()
         return recovery_codes
 
@@ -99,7 +100,7 @@ class OneTimeCodeStore:
 
     async def turn_off(self, user_id: ObjectId) -> None:
         """Turns codes off. Safe to repeat."""
-        await self._factors.update_one({"_id": user_id}, {"$unset": dict.fromkeys(_OFF, "")})
+        await self._changes.apply(user_id, {"$unset": dict.fromkeys(_OFF, "")})
 
     async def _check_code(self, user_id: ObjectId, code: str, now: datetime) -> None:
         document = await self._charge(user_id, now)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import secrets
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pyotp
@@ -13,8 +14,10 @@ from config import Settings
 from datasources.accounts.challenges import Challenges, Purpose
 from datasources.accounts.factors import FactorStore
 from datasources.accounts.sealed_secrets import Sealing, sealing_of
+from datasources.sources import open_sources
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import PASSKEYS_MAX
+from domain.mails import MailKind
 from domain.one_time_codes import SECONDS, matching_step
 from domain.records.factors import PasskeyRecord
 from domain.records.users import UserRecord
@@ -130,3 +133,42 @@ async def test_a_deleted_account_is_not_entered_by_its_passkey_which_goes_with_i
     for step in DELETE_ACTS:
         await step(sources, ana.id)
     assert await sources.database["factors"].count_documents({"_id": ana.id}) == 0
+
+
+@pytest.fixture
+async def mailing(world: World) -> AsyncIterator[World]:
+    """The same world, in which mails wait to be sent."""
+    settings = world.sources.settings.model_copy(update={"mail": "folder"})
+    async with open_sources(settings) as sources:
+        yield World(sources)
+
+
+async def test_every_change_of_factors_is_told_by_mail_once(mailing: World) -> None:
+    world = mailing
+    ana, factors = await world.user(), world.sources.factors
+    mails = world.sources.database["mails"]
+
+    async def told() -> int:
+        return await mails.count_documents({"kind": MailKind.FACTORS_CHANGED.value, "user_id": ana.id})
+
+    login, _ = await world.sources.sessions.open(ana.id, None, now())
+    secret, key = await factors.one_time_codes.begin(ana.id, now()), passkey()
+    assert await told() == 0
+    await factors.one_time_codes.confirm(ana.id, pyotp.TOTP(secret).at(now()), now())
+    await factors.one_time_codes.turn_off(ana.id)
+    await factors.one_time_codes.turn_off(ana.id)
+    assert await told() == 2
+    await factors.stored.add_passkey(ana.id, key)
+    with pytest.raises(Refusal):
+        await factors.stored.add_passkey(ana.id, key)
+    for _ in range(2):
+        await factors.stored.remove_passkey(ana.id, key.id)
+    assert await told() == 4
+    for _ in range(2):
+        await factors.identities.link(ana.id, "https://issuer.example", "told", now())
+    (identity,) = (await factors.stored.of_user(ana.id)).identities
+    for _ in range(2):
+        await factors.identities.unlink(ana.id, identity.id)
+    assert await told() == 6
+    await world.sources.access_tokens.create(login, "a program", [], lifetime=timedelta(days=1), now=now())
+    assert await told() == 7
