@@ -145,7 +145,9 @@ class Points:
         if block is None:
             block = self._blocks[name, subject] = _Block(name, subject, self._limits.of(name))
             if len(self._blocks) > CLIENTS_MAX:
-                self._surplus.append(self._blocks.popitem(last=False)[1])
+                _, oldest = self._blocks.popitem(last=False)
+                if len(self._surplus) < CLIENTS_MAX:  # else time restores its points
+                    self._surplus.append(oldest)
         self._blocks.move_to_end((name, subject))
         return block
 

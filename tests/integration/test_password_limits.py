@@ -39,8 +39,9 @@ def new_address() -> str:
 class Door:
     """The API as its balancer calls it, or somebody who pretends to be a balancer."""
 
-    def __init__(self, http: httpx2.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient, logs: Path) -> None:
         self.http = http
+        self.logs = logs
 
     async def log_in(self, login: str, password: str, address: str, **given: Any) -> Any:
         """The payload of one login; of one whose address has no general points left either, only its code."""
@@ -66,7 +67,7 @@ async def door(settings: Settings, folder: Path, **changes: object) -> AsyncIter
     with stack_on(changed, folder) as stack:
         await stack.api()
         async with httpx2.AsyncClient(base_url=stack.url, timeout=60) as http:
-            yield Door(http)
+            yield Door(http, folder)
 
 
 def codes(payloads: list[Any]) -> Counter[str]:
@@ -214,6 +215,18 @@ async def test_no_device_is_known_after_logging_out_everywhere(gate: Door) -> No
     owner, device = await gate.owner()
     await owner.done("logout", everywhere=True)
     assert (await gate.log_in(owner.username, PASSWORD, new_address(), deviceToken=device))["deviceToken"] != device
+
+
+async def test_no_log_has_a_password_a_login_or_the_token_of_a_device(gate: Door) -> None:
+    owner, device = await gate.owner()
+    address, guessed = f"{owner.username}@example.com", f"guess{secrets.token_hex(8)}"
+    for _ in range(12):
+        await gate.log_in(address, guessed, new_address())
+    await gate.log_in(owner.username, PASSWORD, new_address(), deviceToken=device)
+    logged = b"".join(path.read_bytes() for path in gate.logs.glob("*.log"))
+    assert b"/graphql" in logged
+    for secret in (device, guessed, PASSWORD, address, owner.username):
+        assert secret.encode() not in logged
 
 
 async def test_forged_addresses_count_as_the_sender_s(own_settings: Settings, tmp_path: Path) -> None:

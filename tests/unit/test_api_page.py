@@ -175,6 +175,7 @@ RATE_LIMITS = {
     "comments of an account": "comment.account",
     "follows and unfollows of an account": "follow.account",
     "posts of an account": "post.account",
+    "reports of an account": "report.account",
     "edits of captions and the profile, of an account": "edit.account",
 }
 POINTS = {
