@@ -17,6 +17,7 @@ from tests.support.authenticator import Authenticator
 from tests.support.client import Api, Person, small_jpeg
 from tests.support.redis_masters import masters
 from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 FORMATS = {"moving GIF": "GIF"}
 POST = "query ($id: ID!) { post(id: $id) { images { id renditions { url } } } }"
@@ -160,3 +161,28 @@ async def test_no_secret_of_a_login_gets_into_any_log_or_redis_or_in_clear_into_
     }
     words.words |= {"access token": ana.token or "", "refresh token": ana.refresh_token, **secrets}
     assert_kept_nowhere(stack, words)
+
+
+async def test_nothing_of_an_export_and_of_leaving_gets_into_any_log(register: Register, stack: Stack) -> None:
+    """Neither the password, nor what is exported, nor the signed address."""
+    words = Canaries()
+    password, caption, name = words.word("password"), words.word("caption"), words.word("handle")
+    address = f"{words.word('address')}@example.com"
+    ana = await register(password=password, email=address)
+    await ana.ready_post(caption=caption)
+    await ana.done("changeUsername", username=name)
+    await ana.done("requestExport", password=password)
+
+    async def url() -> Any:
+        return (await ana.get("{ viewer { export { url } } }"))["viewer"]["export"]["url"]
+
+    signed = await eventually(url, seconds=30)
+    assert (await ana.http.get(signed)).status_code == 200
+    await ana.done("deactivateAccount", password=password)
+    words.words["signature"] = signed.partition("X-Amz-Signature=")[2].partition("&")[0]
+    assert words.words["signature"]
+    for process in stack.living:
+        assert not words.found(process.log.read_bytes()), process.log
+    secrets = Canaries()
+    secrets.words = {each: words.words[each] for each in ("password", "signature")}
+    assert_kept_nowhere(stack, secrets)

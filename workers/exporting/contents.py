@@ -11,6 +11,7 @@ import orjson
 from bson import ObjectId
 
 from datasources.mongo.client import Document
+from datasources.mongo.lenient_reads import readable
 from datasources.s3.keys import original_key
 from datasources.sources import Sources
 from domain.ids import to_global_id
@@ -119,7 +120,8 @@ async def _images(sources: Sources, user_id: ObjectId) -> AsyncIterator[list[Upl
     query: Document = {"owner_id": user_id}
     while True:
         rows = await sources.database["uploads"].find(query, sort=[("_id", 1)], limit=PAGE).to_list()
-        ready = [UploadRecord.from_document(row) for row in rows if row.get("image") is not None]
+        uploads = [readable(UploadRecord, row) for row in rows]
+        ready = [upload for upload in uploads if upload is not None and upload.image is not None]
         for start in range(0, len(ready), IMAGES_AT_ONCE):
             yield ready[start : start + IMAGES_AT_ONCE]
         if len(rows) < PAGE:
@@ -136,7 +138,7 @@ async def _image_file(sources: Sources, upload: UploadRecord) -> File:
             return File(f"{name}.{_extension(upload.format)}", data, compressed=False)
     rendition, data = await _largest(sources, upload.image)
     if data is None:  # it was moved after it was read
-        (upload_now,) = await sources.uploads.by_ids([upload.id])
+        (upload_now,) = await sources.uploads.readable_by_ids([upload.id])
         rendition, data = await _largest(sources, None if upload_now is None else upload_now.image)
     return File(f"{name}.{_extension(rendition.format) if rendition else ''}", data, compressed=False)
 
