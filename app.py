@@ -16,6 +16,7 @@ from datasources.telemetry.metrics_server import serve_metrics
 from datasources.telemetry.tracing import open_tracing
 from domain.records.users import SessionRecord
 from resolvers.api import schema
+from resolvers.root_fields import MUTATIONS
 from resolvers.transport.admission import Admission
 from resolvers.transport.application import Application
 from resolvers.transport.drain import Drain
@@ -26,12 +27,14 @@ from resolvers.transport.operation_metrics import OPERATION_METRICS
 from resolvers.transport.process_metrics import read_admission, read_sockets
 from resolvers.transport.routes import Pages
 from resolvers.transport.websocket_route import GraphQLSocket
+from resolvers.verified_only import expect_mutations
 from schema.context import BadToken, Context
 
 
 def create_app(settings: Settings) -> Starlette:
     """The application; it opens its sources when it starts and closes them when it stops."""
     configure_logging(settings.log_format, settings.log_level)
+    expect_mutations(settings.unverified_refused, MUTATIONS)
     opened = _Opened()
 
     @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ from strawberry import UNSET
 
 from domain.errors import NotFound
 from domain.ids import expect_id
+from domain.languages import checked_language
 from domain.limits import TURNS_TO_PUBLIC_PER_DAY
 from domain.rate_limits import Action
 from domain.records.images import ImageRecord
@@ -19,7 +20,8 @@ from schema.viewer import signed_in
 
 
 @mutation(
-    "Changes what others see of the viewer. A member that is left out stays as it is; null clears it.",
+    "Changes what others see of the viewer, and the language of mails. A member that is left out stays as it "
+    "is; null clears it.",
 )
 async def update_profile(info: Info, given: UpdateProfileInput) -> UserPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
@@ -34,6 +36,8 @@ async def update_profile(info: Info, given: UpdateProfileInput) -> UserPayload:
         changes["is_private"] = not_cleared(given.is_private, "isPrivate")
     if given.avatar_upload_id is not UNSET:
         changes["avatar"] = await _avatar(info, given.avatar_upload_id)
+    if given.language is not UNSET:
+        changes["language"] = checked_language(given.language)
     await count_words(info, Action.EDIT, f"{changes.get('biography', '')} {changes.get('website', '')}".strip())
     if not changes:
         return UserPayload(user=await info.context.loaders.user_by_id.load(viewer_id))

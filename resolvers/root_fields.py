@@ -19,6 +19,7 @@ from schema.inputs import input_type
 from schema.payloads import AnyPayload, payload_type
 from schema.text_fields import check_lengths
 
+MUTATIONS: set[str] = set()  # the names of all of them
 AnswersBadToken = Callable[[Context], Awaitable[bool]]
 
 
@@ -82,6 +83,7 @@ def mutation(
 
     def decorate(function: Callable[[Info, Any], Awaitable[AnyPayload]]) -> Any:
         name, annotations = to_camel_case(function.__name__), function.__annotations__
+        MUTATIONS.add(name)
         argument = strawberry.argument(name="input", description="What to do.")
         payload: type[AnyPayload] = payload_type(name, annotations["return"])
 

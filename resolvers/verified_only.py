@@ -1,5 +1,7 @@
 """What accounts may do only once their address is verified."""
 
+from collections.abc import Collection
+
 from domain.errors import Refusal, UserErrorCode
 from schema.context import Context
 
@@ -11,3 +13,9 @@ async def refuse_unverified(context: Context, mutation: str) -> None:
         return
     if not await context.sources.account.emails.is_verified(context.viewer_id):
         raise Refusal(UserErrorCode.EMAIL_NOT_VERIFIED, "Verify your mail address first.")
+
+
+def expect_mutations(names: Collection[str], known: Collection[str]) -> None:
+    """Raises ValueError if the setting names a mutation that is not known, which would refuse nothing."""
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"PHOTOGRAM_UNVERIFIED_REFUSED names no mutations: {', '.join(unknown)}")

@@ -205,6 +205,11 @@ class UpdateProfileInput:
         f"A private account can go public {limits.TURNS_TO_PUBLIC_PER_DAY} times a day.",
         default=strawberry.UNSET,
     )
+    language: str | None = text_field(
+        "Language of mails, as a tag, which others do not see; null for that of the service.",
+        max_length=limits.LANGUAGE_MAX,
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.input

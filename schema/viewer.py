@@ -67,6 +67,10 @@ class Viewer(Node):
     async def email(root: strawberry.Parent[SignedIn], info: Info) -> str:
         return await info.context.sources.users.email_of(root.id)
 
+    @computed(str | None, "Language of their mails, as a tag; null for that of the service.")
+    async def language(root: strawberry.Parent[SignedIn], info: Info) -> str | None:
+        return await info.context.sources.account.emails.language_of(root.id)
+
     @computed(bool, "Whether they have verified the address; always true where the service does not ask for it.")
     async def is_email_verified(root: strawberry.Parent[SignedIn], info: Info) -> bool:
         sources = info.context.sources

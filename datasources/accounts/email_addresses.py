@@ -38,6 +38,11 @@ class EmailStore:
         self._verified.add(user_id)
         return True
 
+    async def language_of(self, user_id: ObjectId) -> str | None:
+        """The language of an account's mails, if it has chosen one."""
+        user = await self._users.find_one({"_id": user_id}, {"language": 1})
+        return None if user is None else user.get("language")
+
     async def verify(self, token: MailToken) -> bool:
         """Gives the account the address that the token verifies, and uses up the token; in one transaction.
 

@@ -1,5 +1,6 @@
 """Settings of mails: where they go, from whom they come, and what must be verified."""
 
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Literal, Self
 
@@ -61,6 +62,9 @@ class MailSettings(EnvironmentSettings):
             raise ValueError("PHOTOGRAM_MAIL=folder is for development; production must send its mails")
         if self.mail == "none" and self.verification != "off":
             raise ValueError("PHOTOGRAM_EMAIL_VERIFICATION needs mails: set PHOTOGRAM_MAIL too")
+        sender = parseaddr(self.mail_from)[1]
+        if "@" not in sender or (self.environment == "production" and self.mail == "smtp" and "." not in sender):
+            raise ValueError("PHOTOGRAM_MAIL_FROM must be an address of your domain: Photogram <no-reply@example.com>")
         if self.smtp_security == "none" and self.smtp_user:
             raise ValueError("PHOTOGRAM_SMTP_SECURITY=none would send PHOTOGRAM_SMTP_PASSWORD in the clear")
         return self

@@ -39,6 +39,6 @@ def _read(folder: Path) -> list[EmailMessage]:
 
 def _article(mail: EmailMessage) -> str:
     body = mail.get_body(("plain",))
-    text = html.escape(body.get_content() if body is not None else "")
+    text = html.escape("\n".join(body.get_content().splitlines()) if body is not None else "")
     subject, to, date = (html.escape(str(mail[name])) for name in ("Subject", "To", "Date"))
     return f"<article><h2>{subject}</h2><p>To {to}, {date}</p><pre>{text}</pre></article>"

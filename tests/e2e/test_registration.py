@@ -102,6 +102,11 @@ async def test_an_account_comes_into_being_when_its_address_is_verified(nobody: 
     sessions = await ana.get("{ viewer { sessions { clientName isCurrent } } }")
     assert sessions["viewer"]["sessions"] == [{"clientName": "phone", "isCurrent": True}]
     assert (await nobody.get(profile))["user"] == {"displayName": "Ana"}
+    assert (await ana.get("{ viewer { language } }"))["viewer"]["language"] == "de-at"
+    await ana.done("updateProfile", language=None)
+    assert (await ana.get("{ viewer { language } }"))["viewer"]["language"] is None
+    for wrong in ("x", "de_AT", "../en", ""):
+        assert await ana.refused("updateProfile", language=wrong) == ("INVALID_INPUT", ["language"])
     await nobody.done("login", login=new["email"], password=PASSWORD)
 
 

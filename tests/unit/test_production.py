@@ -7,6 +7,9 @@ import pytest
 from config import Settings
 from deploy.cli.privileges import refuse_root
 from deploy.local.errors import StartError
+from resolvers.api import schema
+from resolvers.root_fields import MUTATIONS
+from resolvers.verified_only import expect_mutations
 
 ENVIRONMENTS = ("development", "test", "production")
 
@@ -38,3 +41,10 @@ def test_root_is_refused_only_in_production_and_unless_it_is_allowed(monkeypatch
     refuse_root(settings("development"))
     monkeypatch.setattr(os, "geteuid", lambda: 10001)
     refuse_root(settings("production"))
+
+
+def test_a_setting_that_names_no_mutation_is_refused() -> None:
+    assert schema
+    with pytest.raises(ValueError, match="createpost"):
+        expect_mutations(("createpost", "addComment"), MUTATIONS)
+    expect_mutations(settings("test").unverified_refused, MUTATIONS)

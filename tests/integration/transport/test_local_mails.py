@@ -30,6 +30,7 @@ async def test_the_page_shows_the_latest_mail_first_and_runs_nothing_of_it(tmp_p
     assert page.headers["content-security-policy"] == POLICY
     assert page.text.index("&lt;script&gt;") < page.text.index("first")
     assert "<script" not in page.text
+    assert "\r" not in page.text  # so that lines can be copied
 
 
 @pytest.mark.parametrize("environment", ["production", "test"])
@@ -47,6 +48,9 @@ def test_mails_are_shown_in_development_only(tmp_path: Path, environment: str) -
     [
         ({"mail": "smtp"}, "PHOTOGRAM_SMTP_HOST"),
         ({"mail": "folder"}, "PHOTOGRAM_MAIL_FOLDER"),
+        ({"mail_from": "Photogram"}, "PHOTOGRAM_MAIL_FROM"),
+        ({"environment": "production", "s3_access_key": "", "mail": "smtp", "smtp_host": "x"}, "PHOTOGRAM_MAIL_FROM"),
+        ({"email_verification": "required"}, "PHOTOGRAM_MAIL"),
         ({"mail": "smtp", "smtp_host": "x", "smtp_user": "u", "smtp_security": "none"}, "in the clear"),
     ],
 )
