@@ -51,10 +51,10 @@ class SpamSignals:
         is_short = len(words) < SHORT_TEXT and not found
         wants = []
         if words:
-            wants.append(_one(f"text:{account_id}", words, SAME_BY_ACCOUNT))
+            wants.append(_one("text", f"{account_id} {words}", SAME_BY_ACCOUNT))
         if words and not is_short:
-            wants.append(_one("text", words, SAME_BY_ALL))
-        wants += [_one(f"link:{account_id}", link, SAME_BY_ACCOUNT) for link in found[:LINKS_COUNTED_MAX]]
+            wants.append(_one("text-by-all", words, SAME_BY_ALL))
+        wants += [_one("link", f"{account_id} {link}", SAME_BY_ACCOUNT) for link in found[:LINKS_COUNTED_MAX]]
         counts = dict(zip(wants, await self._count(wants), strict=True))
         signals = Signals(
             same_text=next((counts[want] for want in wants if want.key.startswith("text:")), 0),
@@ -73,7 +73,7 @@ class SpamSignals:
         if not self._is_on:
             return 1
         number = 1 if is_unfollow else 0
-        (unfollows,) = await self._count([Want(f"unfollows:{account_id}", UNFOLLOWS, 0, number)])
+        (unfollows,) = await self._count([_one("unfollows", str(account_id), UNFOLLOWS, number)])
         return await self._weight(account_id, Action.FOLLOW, "", Signals(unfollows=unfollows))
 
     async def _count(self, wants: Sequence[Want]) -> list[int]:
@@ -109,6 +109,6 @@ def imported_screen(name: str) -> SpamScreen:
     return screen
 
 
-def _one(kind: str, text: str, limit: Limit) -> Want:
+def _one(kind: str, text: str, limit: Limit, number: int = 1) -> Want:
     hashed = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
-    return Want(f"{kind}:{hashed}", limit, 0, 1)
+    return Want(f"{kind}:{hashed}", limit, 0, number)
