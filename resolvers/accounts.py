@@ -22,6 +22,7 @@ from domain.password_rules import checked_password
 from domain.rate_limits import Action
 from domain.text import checked_display_name
 from resolvers.fair_password_checks import hash_password, is_password_right
+from resolvers.fresh_proof import require_fresh_proof
 from resolvers.rate_limits import count_use
 from resolvers.root_fields import always, mutation
 from resolvers.second_factor import second_step
@@ -249,7 +250,9 @@ async def delete_account(info: Info, given: DeleteAccountInput) -> DeleteAccount
     session, sources = info.context.require_session(), info.context.sources
     viewer_id, password_hash = session.user_id, await sources.users.password_hash(session.user_id)
     if password_hash is not None:  # else it is deleted already, and its sessions are about to end
-        if not await is_password_right(info, password_hash, given.password, viewer_id):
+        if given.password is None:
+            await require_fresh_proof(info)
+        elif not await is_password_right(info, password_hash, given.password, viewer_id):
             raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The password is wrong.", field=["password"])
         await sources.users.delete(viewer_id, clock.now(), session_id=session.id)
     await sources.sessions.end_all(viewer_id)

@@ -155,7 +155,7 @@ class RevokeOtherSessionsInput:
 
 @strawberry.input
 class DeleteAccountInput:
-    password: str = text_field("The viewer's password.", max_length=limits.PASSWORD_MAX)
+    password: str | None = text_field(_PASSWORD, max_length=limits.PASSWORD_MAX, default=None)
 
 
 @strawberry.input

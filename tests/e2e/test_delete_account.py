@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -221,6 +222,16 @@ async def _is_notified(bob: Person, ana: Person) -> bool:
 
 async def _are_gone(world: World, uploads: list[dict[str, Any]]) -> bool:
     return not await objects(world, uploads)
+
+
+async def test_a_fresh_proof_stands_for_the_password(register: Register, world: World) -> None:
+    ana = await register()
+    stale = {"$set": {"confirmed_at": now() - timedelta(minutes=11)}}
+    await world.sources.database["sessions"].update_many({"user_id": oid(ana.id)}, stale)
+    assert await ana.refused("deleteAccount") == ("IDENTITY_NOT_CONFIRMED", None)
+    await ana.done("confirmIdentity", password=PASSWORD)
+    assert (await ana.done("deleteAccount", "deletedUserId"))["deletedUserId"] == ana.id
+    assert (await ana.done("deleteAccount", "deletedUserId"))["deletedUserId"] == ana.id
 
 
 async def test_a_wrong_password_deletes_nothing_and_no_token_is_no_viewer(register: Register, nobody: Api) -> None:
