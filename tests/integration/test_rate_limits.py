@@ -12,7 +12,7 @@ from config import Settings
 from datasources.rate_limits.limiters import RateLimiters
 from datasources.redis.roles import RedisRoles, open_roles
 from datasources.sources import prepare
-from domain.rate_limits import MEMBER, NEW, OPERATION_POINTS, Action, RateLimited, Subject
+from domain.rate_limits import DEFAULTS, MEMBER, NEW, OPERATION_POINTS, Action, Limit, RateLimited, Subject
 from tests.support.client import PASSWORD, Api, Person
 from tests.support.factories import own_database
 from tests.support.stack import stack_on
@@ -268,7 +268,7 @@ async def test_a_use_that_is_given_back_does_not_count(limited_settings: Setting
         use = await actions.take(Action.LOGIN, {Subject.NAME: "given back", Subject.ADDRESS: "10.2.0.5"})
         await use.give_back()
         await use.give_back()
-    for _ in range(8):
+    for _ in range(Limit.parse(DEFAULTS["login.name"]).maximum):
         await actions.take(Action.LOGIN, {Subject.NAME: "given back", Subject.ADDRESS: "10.2.0.5"})
     with pytest.raises(RateLimited):
         await actions.take(Action.LOGIN, {Subject.NAME: "given back", Subject.ADDRESS: "10.2.0.5"})
