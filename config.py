@@ -159,7 +159,7 @@ class Settings(
     operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
     compression: bool = Field(True, description="Whether to compress answers over 1 kB; false leaves it to a balancer.")
     trusted_proxies: CommaList = Field(
-        ("127.0.0.1",),
+        (),
         description="Addresses or networks of proxies, with commas, whose X-Forwarded-For names the client: limits are "
         "fair between clients' addresses. Behind a load balancer that is not named here all clients have one address.",
     )

@@ -96,6 +96,7 @@ def settings_for_tests() -> Settings:
         compile_at=compile_at,
         sharded_ids_since=since,
         rate_limit_factor=10_000,
+        trusted_proxies=("127.0.0.1",),
     )
 
 

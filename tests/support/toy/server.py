@@ -51,6 +51,7 @@ async def served(
         port=0,
         drain_timeout=drain_timeout,
         drain_notice=notice,
+        trusted_proxies=("127.0.0.1",),
         **more,
     )
     async with running(app, settings, head_seconds=head_seconds) as (server, port):
