@@ -6,6 +6,7 @@ from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import ACCESS_TOKEN_DAYS_DEFAULT, ACCESS_TOKEN_DAYS_MAX, CLIENT_NAME_MAX
+from domain.rate_limits import Action
 from domain.text import checked_line
 from resolvers.fresh_proof import require_fresh_proof
 from resolvers.root_fields import mutation
@@ -22,6 +23,7 @@ from schema.viewer import signed_in
     "change the account, sessions or tokens. A new password, and `logout` everywhere, end all tokens. Needs a fresh "
     "proof (confirmIdentity).",
     scope=None,
+    limited_as=Action.PROOF,
 )
 async def create_access_token(info: Info, given: CreateAccessTokenInput) -> CreateAccessTokenPayload:
     name = checked_line(given.name, "name", max_length=CLIENT_NAME_MAX, min_length=1)

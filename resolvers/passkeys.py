@@ -52,6 +52,7 @@ async def begin_passkey(info: Info, given: BeginPasskeyInput) -> PasskeyOptionsP
 @mutation(
     "Adds the passkey that a browser or phone has made with the options of beginPasskey. Needs a fresh proof.",
     scope=None,
+    limited_as=Action.PROOF,
 )
 async def confirm_passkey(info: Info, given: ConfirmPasskeyInput) -> ConfirmPasskeyPayload:
     name, now = _name(given.name), clock.now()

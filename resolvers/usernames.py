@@ -3,6 +3,7 @@
 from datasources.mongo import clock
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import USERNAME_CHANGES_MAX, USERNAME_KEPT_DAYS
+from domain.rate_limits import Action
 from domain.usernames import checked_username, is_reserved
 from resolvers.root_fields import mutation
 from schema.context import Info
@@ -23,6 +24,7 @@ def new_username(info: Info, typed: str) -> str:
     "`user(username:)`, in mentions and at login. Nobody else can have it meanwhile; the viewer can take it back. A "
     f"handle can change {USERNAME_CHANGES_MAX} times in {USERNAME_KEPT_DAYS} days, not counting changes of case.",
     scope=None,
+    limited_as=Action.EDIT,
 )
 async def change_username(info: Info, given: ChangeUsernameInput) -> UserPayload:
     viewer_id, username = info.context.require_viewer(), new_username(info, given.username)

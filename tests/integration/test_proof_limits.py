@@ -1,4 +1,4 @@
-"""Limits of proofs as they are by default: alike for all, and no way to hold up the owner of an account."""
+"""Limits of proofs, factors and tokens as they are by default: alike for all, and no way to hold up an owner."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -58,3 +58,16 @@ async def test_who_guesses_codes_does_not_hold_up_recovery_codes_and_passkeys(ht
     challenge = (await step_of(ana))["challenge"]
     asked = await nobody.done("beginPasskeyLogin", "options", challenge=challenge)
     await nobody.done("completeLogin", SESSION, challenge=challenge, passkey=key.use(asked["options"]))
+
+
+async def test_access_tokens_and_handles_are_not_changed_without_end(http: httpx2.AsyncClient) -> None:
+    ana = await Person.register(http)
+    for name, given in (
+        ("createAccessToken", {"name": "a program", "scopes": ["READ"]}),
+        ("changeUsername", {"username": ana.username}),
+    ):
+        for _ in range(60):
+            errors = (await ana.do(name, **given))["userErrors"]
+            if errors:
+                break
+        assert [error["code"] for error in errors] == ["RATE_LIMITED"], name
