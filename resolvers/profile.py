@@ -34,11 +34,12 @@ async def update_profile(info: Info, given: UpdateProfileInput) -> UserPayload:
         changes["website"] = checked_website(given.website or "")
     if given.is_private is not UNSET:
         changes["is_private"] = not_cleared(given.is_private, "isPrivate")
-    if given.avatar_upload_id is not UNSET:
-        changes["avatar"] = await _avatar(info, given.avatar_upload_id)
     if given.language is not UNSET:
         changes["language"] = checked_language(given.language)
-    await count_words(info, Action.EDIT, f"{changes.get('biography', '')} {changes.get('website', '')}".strip())
+    words = [changes[name] for name in ("display_name", "biography", "website") if changes.get(name)]
+    await count_words(info, Action.EDIT, " ".join(words))
+    if given.avatar_upload_id is not UNSET:
+        changes["avatar"] = await _avatar(info, given.avatar_upload_id)  # takes it: after all that may refuse
     if not changes:
         return UserPayload(user=await info.context.loaders.user_by_id.load(viewer_id))
     user = await sources.users.update_profile(viewer_id, changes, turns_to_public=TURNS_TO_PUBLIC_PER_DAY)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from config import Settings
 from datasources.rate_limits.spam_signals import UnknownSpamScreenError, imported_screen
@@ -117,6 +118,18 @@ async def test_biographies_and_websites_count_too(limited: World) -> None:
     codes = [await code_of(limited, EDIT, ana, biography="visit shop.example/sale") for _ in range(20)]
     assert codes[:3] == [None] * 3
     assert codes[-1] == "RATE_LIMITED"
+
+
+async def test_names_count_too_and_a_refused_edit_takes_no_avatar(limited: World) -> None:
+    ana = await limited.user()
+    assert await code_of(limited, EDIT, ana, displayName="a name that was not seen before") is None
+    codes = [await code_of(limited, EDIT, ana, displayName="shop.example/sale") for _ in range(20)]
+    assert codes[-1] == "RATE_LIMITED"
+    upload = {"_id": ObjectId(), "owner_id": ana.id, "status": "READY"}
+    await limited.sources.database["uploads"].insert_one(upload)
+    avatar = to_global_id("MediaUpload", upload["_id"])
+    assert await code_of(limited, EDIT, ana, displayName="shop.example/sale", avatarUploadId=avatar) == "RATE_LIMITED"
+    assert await limited.sources.database["uploads"].find_one({"_id": upload["_id"]}) == upload
 
 
 async def test_an_operator_s_function_adds_points(settings: Settings) -> None:
