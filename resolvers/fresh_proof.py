@@ -30,12 +30,16 @@ async def require_fresh_proof(info: Info) -> SessionRecord:
 
 
 async def password_or_fresh_proof(info: Info, password: str | None) -> ObjectId:
-    """The viewer, if this is their password; without one, if they have given a fresh proof. Raises Refusal."""
+    """The viewer, if this is their password, which is then a fresh proof; without one, if they have given one before.
+
+    Raises Refusal.
+    """
     if password is None:
         return (await require_fresh_proof(info)).user_id
-    viewer_id = info.context.require_viewer()
-    await prove_by_password(info, viewer_id, password)
-    return viewer_id
+    session = info.context.require_session()
+    await prove_by_password(info, session.user_id, password)
+    await info.context.sources.fresh_proofs.confirm(session.id, clock.now())
+    return session.user_id
 
 
 @mutation(

@@ -10,7 +10,7 @@ from domain.limits import PASSKEY_CHALLENGE, PASSKEY_NAME_MAX
 from domain.rate_limits import Action
 from domain.records.factors import PasskeyRecord
 from domain.text import checked_line
-from resolvers.fresh_proof import require_fresh_proof
+from resolvers.fresh_proof import password_or_fresh_proof, require_fresh_proof
 from resolvers.proofs import prove_by_passkey
 from resolvers.rate_limits import count_use
 from resolvers.root_fields import always, mutation
@@ -19,10 +19,10 @@ from resolvers.sign_in import device_of, known_device, sign_in
 from schema.context import Info
 from schema.payloads import SessionPayload, ViewerPayload
 from schema.sign_in_inputs import (
-    BeginPasskeyInput,
     BeginPasskeyLoginInput,
     ConfirmPasskeyInput,
     LoginWithPasskeyInput,
+    PasswordInput,
     RemovePasskeyInput,
 )
 from schema.sign_in_payloads import ConfirmPasskeyPayload, PasskeyOptionsPayload
@@ -33,12 +33,12 @@ _MINUTES = PASSKEY_CHALLENGE.seconds // 60
 
 @mutation(
     "Begins to add a passkey: answers the options with which a browser or phone makes it, within "
-    f"{_MINUTES} minutes. Needs a fresh proof (confirmIdentity).",
+    f"{_MINUTES} minutes. Needs a fresh proof (confirmIdentity), or the password.",
     scope=None,
+    limited_as=Action.PROOF,
 )
-async def begin_passkey(info: Info, given: BeginPasskeyInput) -> PasskeyOptionsPayload:
-    _name(given.name)
-    user_id, sources = (await require_fresh_proof(info)).user_id, info.context.sources
+async def begin_passkey(info: Info, given: PasswordInput) -> PasskeyOptionsPayload:
+    user_id, sources = await password_or_fresh_proof(info, given.password), info.context.sources
     known = (await sources.factors.stored.of_user(user_id)).passkeys
     (user,) = await sources.users.by_ids([user_id])
     if user is None:

@@ -14,8 +14,8 @@ from domain.limits import CODE_TRIES, CODE_TRIES_WINDOW, LOGIN_CHALLENGE, RECOVE
 from domain.one_time_codes import is_one_time_code, provisioning_url, typed_code
 from domain.rate_limits import Action
 from domain.records.factors import FactorsRecord, SecondFactorMethod
-from resolvers.fresh_proof import require_fresh_proof
-from resolvers.proofs import prove_by_code, prove_by_passkey, prove_by_password
+from resolvers.fresh_proof import password_or_fresh_proof, require_fresh_proof
+from resolvers.proofs import prove_by_code, prove_by_passkey
 from resolvers.rate_limits import count_use
 from resolvers.root_fields import always, mutation
 from resolvers.sign_in import device_of, known_device, sign_in
@@ -23,10 +23,10 @@ from schema.context import Info
 from schema.payloads import SessionPayload, ViewerPayload
 from schema.second_factor import SecondFactorStep
 from schema.sign_in_inputs import (
-    BeginSecondFactorInput,
     CompleteLoginInput,
     DisableSecondFactorInput,
     OneTimeCodeInput,
+    PasswordInput,
 )
 from schema.sign_in_payloads import BeginSecondFactorPayload, LoginPayload, RecoveryCodesPayload
 from schema.viewer import signed_in
@@ -39,12 +39,8 @@ from schema.viewer import signed_in
     scope=None,
     limited_as=Action.PROOF,
 )
-async def begin_second_factor(info: Info, given: BeginSecondFactorInput) -> BeginSecondFactorPayload:
-    user_id, sources = info.context.require_viewer(), info.context.sources
-    if given.password is not None:
-        await prove_by_password(info, user_id, given.password)
-    else:
-        await require_fresh_proof(info)
+async def begin_second_factor(info: Info, given: PasswordInput) -> BeginSecondFactorPayload:
+    user_id, sources = await password_or_fresh_proof(info, given.password), info.context.sources
     secret = await sources.factors.one_time_codes.begin(user_id, clock.now())
     (user,) = await sources.users.by_ids([user_id])
     return BeginSecondFactorPayload(
@@ -84,14 +80,10 @@ async def renew_recovery_codes(info: Info, given: OneTimeCodeInput) -> RecoveryC
     limited_as=Action.PROOF,
 )
 async def disable_second_factor(info: Info, given: DisableSecondFactorInput) -> ViewerPayload:
-    session = info.context.require_session()
-    if given.password is not None:
-        await prove_by_password(info, session.user_id, given.password)
-    else:
-        await require_fresh_proof(info)
-    await prove_by_code(info, session.user_id, given.one_time_code)
-    await info.context.sources.factors.one_time_codes.turn_off(session.user_id)
-    return ViewerPayload(viewer=signed_in(session))
+    user_id = await password_or_fresh_proof(info, given.password)
+    await prove_by_code(info, user_id, given.one_time_code)
+    await info.context.sources.factors.one_time_codes.turn_off(user_id)
+    return ViewerPayload(viewer=signed_in(info.context.session))
 
 
 async def second_step(info: Info, account: Credentials) -> LoginPayload | None:

@@ -42,7 +42,7 @@ class RevokeAccessTokenInput:
 
 
 @strawberry.input
-class BeginSecondFactorInput:
+class PasswordInput:
     password: str | None = text_field(
         "The viewer's password, where there is no fresh proof.", max_length=limits.PASSWORD_MAX, default=None
     )
@@ -54,10 +54,8 @@ class OneTimeCodeInput:
 
 
 @strawberry.input
-class DisableSecondFactorInput(OneTimeCodeInput):
-    password: str | None = text_field(
-        "The viewer's password, where there is no fresh proof.", max_length=limits.PASSWORD_MAX, default=None
-    )
+class DisableSecondFactorInput(OneTimeCodeInput, PasswordInput):
+    """A code, and the password where there is no fresh proof."""
 
 
 @strawberry.input
@@ -69,11 +67,6 @@ class CompleteLoginInput(DeviceInput):
         max_length=limits.PASSKEY_ANSWER_MAX,
         default=None,
     )
-
-
-@strawberry.input
-class BeginPasskeyInput:
-    name: str = text_field("What the viewer calls the passkey, on one line.", max_length=limits.PASSKEY_NAME_MAX)
 
 
 @strawberry.input

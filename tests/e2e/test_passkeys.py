@@ -19,7 +19,7 @@ REFUSED = ("INVALID_CREDENTIALS", ["passkey"])
 
 async def added(person: Person, key: Authenticator, name: str = "phone") -> str:
     """Adds a passkey to an account. Returns its id."""
-    begun = await person.done("beginPasskey", "options expiresAt", name=name)
+    begun = await person.done("beginPasskey", "options expiresAt")
     payload = await person.done("confirmPasskey", "passkey { id }", name=name, passkey=key.create(begun["options"]))
     return str(payload["passkey"]["id"])
 
@@ -95,7 +95,7 @@ async def test_whatever_is_wrong_the_answer_is_the_same(register: Register, stac
 
 async def test_a_passkey_is_made_for_the_account_that_began(register: Register) -> None:
     ana, eve, key = await register(), await register(), Authenticator()
-    begun = await ana.done("beginPasskey", "options", name="phone")
+    begun = await ana.done("beginPasskey", "options")
     answer = key.create(begun["options"])
     assert await eve.refused("confirmPasskey", name="phone", passkey=answer) == REFUSED
     assert await ana.refused("confirmPasskey", name=" ", passkey=answer) == ("INVALID_INPUT", ["name"])
@@ -104,7 +104,7 @@ async def test_a_passkey_is_made_for_the_account_that_began(register: Register) 
     assert await ana.refused("confirmPasskey", name="phone", passkey=key.use(begun["options"])) == REFUSED
     await ana.done("confirmPasskey", name="phone", passkey=answer)
     assert await ana.refused("confirmPasskey", name="phone", passkey=answer) == REFUSED
-    again = await ana.done("beginPasskey", "options", name="phone")
+    again = await ana.done("beginPasskey", "options")
     excluded = json.loads(again["options"])["excludeCredentials"]
     assert [(decoded(each["id"]), each["transports"]) for each in excluded] == [(key.credential_id, ["internal"])]
     twice = await ana.refused("confirmPasskey", name="phone", passkey=key.create(again["options"]))
@@ -127,7 +127,7 @@ async def test_an_account_has_a_bounded_number_of_passkeys(register: Register) -
     ana = await register()
     for number in range(PASSKEYS_MAX):
         await added(ana, Authenticator(), f"key {number}")
-    begun = await ana.done("beginPasskey", "options", name="one more")
+    begun = await ana.done("beginPasskey", "options")
     answer = Authenticator().create(begun["options"])
     assert await ana.refused("confirmPasskey", name="one more", passkey=answer) == ("NOT_ALLOWED", None)
     assert len((await ana.get(f"{{ {LISTED} }}"))["viewer"]["passkeys"]) == PASSKEYS_MAX
@@ -139,11 +139,10 @@ async def test_a_passkey_confirms_who_one_is(register: Register, stack: Stack) -
     async with opened(stack.settings) as world:
         stale = {"$set": {"confirmed_at": now() - timedelta(minutes=11)}}
         await world.sources.database["sessions"].update_many({}, stale)
-    begin = {"name": "another"}
-    assert await ana.refused("beginPasskey", **begin) == ("IDENTITY_NOT_CONFIRMED", None)
+    assert await ana.refused("beginPasskey") == ("IDENTITY_NOT_CONFIRMED", None)
     options = await asked(ana)
     assert [decoded(each["id"]) for each in json.loads(options)["allowCredentials"]] == [key.credential_id]
     assert await eve.refused("confirmIdentity", passkey=key.use(options)) == REFUSED
     await ana.done("confirmIdentity", "confirmedUntil", passkey=key.use(options))
-    await ana.done("beginPasskey", **begin)
+    await ana.done("beginPasskey")
     assert await ana.refused("confirmIdentity") == ("INVALID_INPUT", ["password"])

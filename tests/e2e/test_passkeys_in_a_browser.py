@@ -25,7 +25,7 @@ async def test_a_browser_adds_a_passkey_and_logs_in_with_it(register: Register, 
     async with browsing(tmp_path) as page:
         await page.open(f"http://localhost:{urlsplit(stack.url).port}/livez")
         await page.add_authenticator()
-        begun = await ana.done("beginPasskey", "options", name="browser")
+        begun = await ana.done("beginPasskey", "options")
         answer = await page.run(CREATE % json.dumps(begun["options"]))
         added = await ana.done("confirmPasskey", "viewer { passkeys { name } }", name="browser", passkey=answer)
         assert added["viewer"]["passkeys"] == [{"name": "browser"}]

@@ -176,7 +176,7 @@ async def test_without_a_fresh_proof_nothing_of_factors_changes(register: Regist
         "confirmSecondFactor": {"oneTimeCode": app.code()},
         "renewRecoveryCodes": {"oneTimeCode": "000000"},
         "disableSecondFactor": {"oneTimeCode": "000000"},
-        "beginPasskey": {"name": "phone"},
+        "beginPasskey": {},
         "confirmPasskey": {"name": "phone", "passkey": "{}"},
         "removePasskey": {"passkeyId": "nonsense"},
     }
@@ -184,6 +184,20 @@ async def test_without_a_fresh_proof_nothing_of_factors_changes(register: Regist
         assert await ana.refused(name, **given) == ("IDENTITY_NOT_CONFIRMED", None), name
     await ana.done("confirmIdentity", oneTimeCode=app.code())
     assert (await ana.refused("removePasskey", passkeyId="nonsense"))[0] == "NOT_FOUND"
+
+
+async def test_a_password_that_comes_with_a_mutation_is_a_fresh_proof_for_the_next(
+    register: Register, stack: Stack
+) -> None:
+    ana, key = await register(), Authenticator()
+    async with opened(stack.settings) as world:
+        stale = {"$set": {"confirmed_at": now() - timedelta(minutes=11)}}
+        await world.sources.database["sessions"].update_many({"user_id": from_global_id(ana.id)[1]}, stale)
+    wrong = await ana.refused("beginPasskey", password="not the password")
+    assert wrong == ("INVALID_CREDENTIALS", ["password"])
+    assert await ana.refused("beginPasskey") == ("IDENTITY_NOT_CONFIRMED", None)
+    begun = await ana.done("beginPasskey", "options", password=PASSWORD)
+    await ana.done("confirmPasskey", name="key", passkey=key.create(begun["options"]))
 
 
 async def test_a_challenge_is_of_its_account_and_its_purpose_and_ends(register: Register, stack: Stack) -> None:
@@ -227,7 +241,7 @@ async def test_the_second_step_takes_one_factor(register: Register, given: dict[
 async def test_a_security_key_without_a_pin_completes_a_login_and_opens_none_alone(register: Register) -> None:
     ana = await register()
     key = Authenticator()
-    begun = await ana.done("beginPasskey", "options", name="key")
+    begun = await ana.done("beginPasskey", "options")
     await ana.done("confirmPasskey", name="key", passkey=key.create(begun["options"]))
     await protected(ana)
     key.flags, nobody = 0x01, Api(ana.http)  # touched, and no more

@@ -46,7 +46,7 @@ async def test_a_newcomer_may_mistype_while_setting_up_a_second_factor(http: htt
 
 async def test_who_guesses_codes_does_not_hold_up_recovery_codes_and_passkeys(http: httpx2.AsyncClient) -> None:
     ana, key = await Person.register(http), Authenticator()
-    begun = await ana.done("beginPasskey", "options", name="key")
+    begun = await ana.done("beginPasskey", "options")
     await ana.done("confirmPasskey", name="key", passkey=key.create(begun["options"]))
     app, recovery_codes = await protected(ana)
     nobody, challenge = Api(http), (await step_of(ana))["challenge"]
