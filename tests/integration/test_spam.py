@@ -125,11 +125,12 @@ async def test_names_count_too_and_a_refused_edit_takes_no_avatar(limited: World
     assert await code_of(limited, EDIT, ana, displayName="a name that was not seen before") is None
     codes = [await code_of(limited, EDIT, ana, displayName="shop.example/sale") for _ in range(20)]
     assert codes[-1] == "RATE_LIMITED"
-    upload = {"_id": ObjectId(), "owner_id": ana.id, "status": "READY"}
+    upload_id = ObjectId()
+    upload: dict[str, Any] = {"_id": upload_id, "owner_id": ana.id, "status": "READY"}
     await limited.sources.database["uploads"].insert_one(upload)
-    avatar = to_global_id("MediaUpload", upload["_id"])
+    avatar = to_global_id("MediaUpload", upload_id)
     assert await code_of(limited, EDIT, ana, displayName="shop.example/sale", avatarUploadId=avatar) == "RATE_LIMITED"
-    assert await limited.sources.database["uploads"].find_one({"_id": upload["_id"]}) == upload
+    assert await limited.sources.database["uploads"].find_one({"_id": upload_id}) == upload
 
 
 async def test_an_operator_s_function_adds_points(settings: Settings) -> None:
