@@ -96,6 +96,7 @@ ACCESS_TOKEN_DAYS_DEFAULT, ACCESS_TOKEN_DAYS_MAX = 90, 366
 KNOWN_DEVICES_MAX = 20  # of an account; a person has a handful
 KNOWN_DEVICE_KEPT = timedelta(days=180)  # since the last login on it
 RECOVERY_CODES = 10
+CODE_TRIES_TOLD = 5  # wrong one-time codes after which the owner gets a mail: who guesses them may know the password
 CODE_TRIES = 10  # wrong one-time codes of an account ...
 CODE_TRIES_WINDOW = timedelta(hours=1)  # ... in this time: of a million codes three are valid at any moment
 SECOND_FACTOR_SETUP = timedelta(minutes=10)  # to scan a code with an app, and type the first one

@@ -33,6 +33,7 @@ class MailKind(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     NEW_LOGIN = "new_login"
     FACTORS_CHANGED = "factors_changed"
+    WRONG_CODES = "wrong_codes"
     USERNAME_CHANGED = "username_changed"
     DEACTIVATED = "deactivated"
     EXPORT_READY = "export_ready"
@@ -69,6 +70,7 @@ MAILS: Mapping[MailKind, MailSpec] = {
     MailKind.PASSWORD_CHANGED: MailSpec(),
     MailKind.NEW_LOGIN: MailSpec(values=("client", "time"), has_own_words=True),
     MailKind.FACTORS_CHANGED: MailSpec(),
+    MailKind.WRONG_CODES: MailSpec(),
     MailKind.USERNAME_CHANGED: MailSpec(values=("old", "new"), has_own_words=True),
     MailKind.DEACTIVATED: MailSpec(),
     MailKind.EXPORT_READY: MailSpec(),

@@ -40,3 +40,7 @@ class FactorChanges:
     async def tell(self, user_id: ObjectId, session: Session | None = None) -> None:
         """Has the account told by mail that the ways to log in have changed."""
         await self._mails.add(MailKind.FACTORS_CHANGED, user_id=user_id, session=session)
+
+    async def tell_of_wrong_codes(self, user_id: ObjectId) -> None:
+        """Has the account told by mail that somebody guesses its codes."""
+        await self._mails.add(MailKind.WRONG_CODES, user_id=user_id)

@@ -1,7 +1,7 @@
 """Second factors by one-time codes: turned on, asked for, turned off.
 
-Six digits can be guessed, so wrong codes are counted for each account, before any code is compared. A code is good
-once.
+Six digits can be guessed, so wrong codes are counted for each account, before any code is compared, and the owner is
+told by mail. A code is good once.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from datasources.accounts.factor_changes import FactorChanges
 from datasources.accounts.sealed_secrets import Sealing
 from datasources.mongo.client import Database, Document
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import CODE_TRIES, CODE_TRIES_WINDOW, SECOND_FACTOR_SETUP
+from domain.limits import CODE_TRIES, CODE_TRIES_TOLD, CODE_TRIES_WINDOW, SECOND_FACTOR_SETUP
 from domain.one_time_codes import (
     is_one_time_code,
     is_recovery_code,
@@ -106,6 +106,8 @@ class OneTimeCodeStore:
         document = await self._charge(user_id, now)
         step = self._step(user_id, document.get("secret"), code, now)
         if step is None:
+            if document["tries"] == CODE_TRIES_TOLD and "secret" in document:
+                await self._changes.tell_of_wrong_codes(user_id)
             raise _wrong_code()
         query = {"_id": user_id, "secret": document["secret"], "last_step": {"$lt": step}}
         clear = {"tries": "", "tries_until": ""}

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyotp
 import pytest
@@ -16,7 +16,7 @@ from datasources.accounts.factors import FactorStore
 from datasources.accounts.sealed_secrets import Sealing, sealing_of
 from datasources.sources import open_sources
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import PASSKEYS_MAX
+from domain.limits import CODE_TRIES, CODE_TRIES_TOLD, PASSKEYS_MAX
 from domain.mails import MailKind
 from domain.one_time_codes import SECONDS, matching_step
 from domain.records.factors import PasskeyRecord
@@ -172,3 +172,24 @@ async def test_every_change_of_factors_is_told_by_mail_once(mailing: World) -> N
     assert await told() == 6
     await world.sources.access_tokens.create(login, "a program", [], lifetime=timedelta(days=1), now=now())
     assert await told() == 7
+
+
+async def test_the_owner_is_told_once_an_hour_that_codes_are_guessed(mailing: World) -> None:
+    ana, codes, at = await mailing.user(), mailing.sources.factors.one_time_codes, now()
+    secret = await codes.begin(ana.id, at)
+    await codes.confirm(ana.id, pyotp.TOTP(secret).at(at), at)
+    about = {"kind": MailKind.WRONG_CODES.value, "user_id": ana.id}
+    later = at + timedelta(hours=2)
+    right = {pyotp.TOTP(secret).at(time, counter_offset=step) for time in (at, later) for step in (-1, 0, 1)}
+    wrong = next(code for code in (f"{number:06}" for number in range(7)) if code not in right)
+
+    async def guess(times: int, at: datetime) -> int:
+        """How many mails there are after so many guesses."""
+        for _ in range(times):
+            with pytest.raises(Refusal):
+                await codes.check(ana.id, wrong, at)
+        return await mailing.sources.database["mails"].count_documents(about)
+
+    assert await guess(CODE_TRIES_TOLD - 1, at) == 0
+    assert await guess(CODE_TRIES, at) == 1
+    assert await guess(CODE_TRIES, later) == 2
