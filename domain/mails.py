@@ -12,6 +12,7 @@ from domain.limits import EMAIL_TOKEN_LIFE, PASSWORD_RESET_LIFE
 class TokenPurpose(StrEnum):
     """What the token in a mail is good for, once."""
 
+    REPORT = "report"  # confirms a report of somebody without an account
     REGISTRATION = "registration"  # makes the account that somebody has registered
     EMAIL = "email"  # verifies the address of an account, which may be its new one
     PASSWORD_RESET = "password_reset"  # noqa: S105  sets a new password
@@ -38,6 +39,7 @@ class MailKind(StrEnum):
     DEACTIVATED = "deactivated"
     EXPORT_READY = "export_ready"
     DECIDED = "decided"
+    CONFIRM_REPORT = "confirm_report"
 
 
 class MailSpec(msgspec.Struct, frozen=True):
@@ -74,5 +76,6 @@ MAILS: Mapping[MailKind, MailSpec] = {
     MailKind.USERNAME_CHANGED: MailSpec(values=("old", "new"), has_own_words=True),
     MailKind.DEACTIVATED: MailSpec(),
     MailKind.EXPORT_READY: MailSpec(),
+    MailKind.CONFIRM_REPORT: MailSpec(purpose=TokenPurpose.REPORT, page="confirm-report", per_hour=_ASKED_FOR),
     MailKind.DECIDED: MailSpec(values=("statement",)),
 }

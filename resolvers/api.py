@@ -120,6 +120,8 @@ Mutation = create_type(
         notifications.mark_notifications_seen,
         notifications.mark_notifications_read,
         reports.report_content,
+        reports.request_report,
+        reports.confirm_report,
         moderation.claim_case,
         moderation.moderate,
         moderation.appeal_decision,

@@ -8,7 +8,7 @@ from domain import limits
 from domain.records.moderation import CaseRecord, DecisionRecord
 from schema.enums import ModerationAction, ReportReason
 from schema.fields import plain, shown
-from schema.inputs import KEY
+from schema.inputs import KEY, MAIL_TOKEN
 from schema.moderation import Decision, ModerationCase, ModerationEvent
 from schema.payloads import Payload
 from schema.text_fields import text_field
@@ -19,6 +19,19 @@ class ReportContentInput:
     target_id: strawberry.ID = plain("A user, a post or a comment that the viewer sees.")
     reason: ReportReason = plain("Why.")
     note: str | None = text_field("In words; for OTHER it is needed.", max_length=limits.REPORT_NOTE_MAX, default=None)
+
+
+@strawberry.input
+class RequestReportInput(ReportContentInput):
+    email: str = text_field("Where the link goes that confirms the report.", max_length=limits.EMAIL_MAX)
+    language: str | None = text_field(
+        "Language of the mail, as a tag: `en`, `de-AT`.", max_length=limits.LANGUAGE_MAX, default=None
+    )
+
+
+@strawberry.input
+class ConfirmReportInput:
+    token: str = text_field(MAIL_TOKEN, max_length=limits.MAIL_TOKEN_MAX)
 
 
 @strawberry.input

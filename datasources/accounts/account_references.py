@@ -78,6 +78,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "profile_visits": [_within("v", "d", "o"), _by("_id.o")],
     "rankings": [_within("o", "n")],
     "reports": [_by("reporter_id"), _by("subject_id")],
+    "strangers_reports": [_by("subject_id")],
     "cases": [_by("subject_id"), _by("claimed_by")],
     "decisions": [_by("subject_id"), _by("moderator_id")],
 }

@@ -41,6 +41,8 @@ class RecipientStore:
                 return await self._registering(mail)
             case MailKind.VERIFY_EMAIL:
                 return await self._verifying(mail)
+            case MailKind.CONFIRM_REPORT:
+                return _of_stranger(mail.kind, {"_id": mail.user_id, "email": mail.to, "language": mail.language})
             case MailKind.PASSWORD_RESET:
                 account = await self._holder(mail.to)
                 return None if account is None else _of_account(mail.kind, account)

@@ -12,6 +12,7 @@ from datasources.moderation.decisions import DecisionStore
 from datasources.moderation.pseudonyms import Pseudonyms
 from datasources.moderation.reports import ReportStore
 from datasources.moderation.screening import ScreeningStore
+from datasources.moderation.strangers_reports import StrangersReports
 from datasources.mongo.client import Database
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.cached_comments import CommentCache
@@ -34,7 +35,8 @@ class Moderation:
     ) -> None:
         self.standings = standings = StandingStore(database, job_queue, users)
         self.cases = cases = CaseStore(database)
-        self.reports = ReportStore(database, job_queue, cases)
+        self.reports = reports = ReportStore(database, job_queue, cases)
+        self.strangers_reports = StrangersReports(database, reports, mails)
         self.decisions = decisions = DecisionStore(database, job_queue, cases)
         content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
         self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, decisions, mails)

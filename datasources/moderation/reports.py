@@ -29,30 +29,47 @@ class ReportStore:
         self, reporter_id: ObjectId, target: Target, reason: ReportReason, note: str, now: datetime
     ) -> None:
         """Adds a report to the target's case, unless the reporter has an open one of it. Atomic, safe to repeat."""
+        same = {"reporter_id": reporter_id, "target_id": target.id, "is_open": True}
+
+        async def apply(session: Session) -> Document | None:
+            if await self._reports.find_one(same, {"_id": 1}, session=session) is not None:
+                return None
+            return await self.add(reporter_id, target, reason, note, now, session)
+
+        document = await in_transaction(self._client, apply)
+        if document is not None:
+            await self.enqueue(document)
+
+    async def add(
+        self,
+        reporter_id: ObjectId | None,
+        target: Target,
+        reason: ReportReason,
+        note: str,
+        now: datetime,
+        session: Session,
+    ) -> Document:
+        """Adds a report, of a stranger if there is no reporter, within the transaction; returns it, for `enqueue`."""
         tasks = list(self._job_queue.publishing)
         document: Document = {
             "_id": clock.new_id(),
+            "case_id": await self._cases.add_report(target, reason, now, session),
             "reporter_id": reporter_id,
             "target_type": target.type.value,
             "target_id": target.id,
             "subject_id": target.subject_id,
             "reason": reason.value,
             "note": note,
-            "is_open": True,
             "created_at": now,
+            **({} if reporter_id is None else {"is_open": True}),
             **(pending_fields(tasks, now) if tasks else {}),
         }
-        same = {"reporter_id": reporter_id, "target_id": target.id, "is_open": True}
+        await self._reports.insert_one(document, session=session)
+        return document
 
-        async def apply(session: Session) -> bool:
-            if await self._reports.find_one(same, {"_id": 1}, session=session) is not None:
-                return False
-            document["case_id"] = await self._cases.add_report(target, reason, now, session)
-            await self._reports.insert_one(document, session=session)
-            return True
-
-        if await in_transaction(self._client, apply):
-            await self._job_queue.enqueue_pending(Fact.REPORT, [document])
+    async def enqueue(self, document: Document) -> None:
+        """Enqueues what is pending for a report, after its transaction."""
+        await self._job_queue.enqueue_pending(Fact.REPORT, [document])
 
     async def of_case(self, case_id: ObjectId) -> list[ReportRecord]:
         """The latest `CASE_REPORTS_SHOWN` reports of a case."""

@@ -153,6 +153,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _listed_by("subject_id"),
         _EXPIRES,
     ],
+    "strangers_reports": [IndexModel([("subject_id", UP)]), _EXPIRES],
     "cases": [
         _unique_where_present("open_target_id"),
         _listed_by("status"),

@@ -56,6 +56,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "webhook_endpoints": None,
     "webhook_messages": None,
     "reports": None,
+    "strangers_reports": None,
     "cases": None,
     "decisions": None,
     "leases": None,

@@ -14,6 +14,8 @@ from tests.support.toy.world import Context, World
 
 FURTHER = (
     "verifyEmail",
+    "requestReport",
+    "confirmReport",
     "requestEmailVerification",
     "completeLogin",
     "beginPasskeyLogin",

@@ -121,6 +121,11 @@ async def _erase_export(sources: Sources, user_id: ObjectId) -> bool:
     return False
 
 
+async def _erase_strangers_reports(sources: Sources, user_id: ObjectId) -> bool:
+    await sources.moderation.strangers_reports.erase(user_id)
+    return False
+
+
 async def _erase_tombstones(sources: Sources, user_id: ObjectId) -> bool:
     await sources.comments.delete_tombstones(user_id)
     await sources.posts.delete_tombstones(user_id)
@@ -165,5 +170,6 @@ DELETE_REST: Sequence[Step] = (
     lambda sources, user_id: sources.comment_likes.delete_taken_back(user_id, CHUNK),
     lambda sources, user_id: sources.notifications.anonymize_withdrawn(user_id, CHUNK),
     _erase_uploads,
+    _erase_strangers_reports,
     lambda sources, user_id: sources.moderation.pseudonyms.erase(user_id, CHUNK),
 )

@@ -47,6 +47,7 @@ INPUTS: dict[str, IdInput] = dict(
         *(_of(verb, "Post", "postId") for verb in ("likePost", "unlikePost", "removeTag", "deletePost")),
         *(_of(verb, "Comment", "commentId") for verb in ("likeComment", "unlikeComment", "deleteComment")),
         _of("reportContent", "Post", "targetId", reason="SPAM"),
+        _of("requestReport", "Post", "targetId", reason="SPAM", email="somebody@example.com"),
         _of("moderate", "Post", "targetId", action="DISMISS"),
         _of("claimCase", "ModerationCase", "caseId"),
         _of("appealDecision", "Decision", "decisionId", text="no"),
