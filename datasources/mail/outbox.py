@@ -32,7 +32,7 @@ class MailOutcome(StrEnum):
 
     SENT = "sent"
     REFUSED = "refused"  # by the server, for good
-    DROPPED = "dropped"  # nobody to send it to, too many of its kind, too late, or mails are turned off
+    DROPPED = "dropped"  # nobody to send it to, too many of its kind, or too late
 
 
 class MailOutbox:

@@ -80,11 +80,9 @@ class Supervisor:
         # Needed next, and its import takes as long as the servers' start.
         threading.Thread(target=import_module, args=["datasources.sources"], name="import", daemon=True).start()
         announce: Callable[[str], None] = lambda name: self.terminal.doing(f"Starting {name}")  # noqa: E731
-        servers = stack.enter_context(
-            running_servers(self.data_dir, lock, self.settings, announce, cluster=self.cluster)
-        )
-        update = {"port": listener.getsockname()[1], **_local_mail(self.settings, self.data_dir)}
-        settings = servers.settings.model_copy(update=update)
+        mailing = self.settings.model_copy(update=_local_mail(self.settings, self.data_dir))
+        servers = stack.enter_context(running_servers(self.data_dir, lock, mailing, announce, cluster=self.cluster))
+        settings = servers.settings.model_copy(update={"port": listener.getsockname()[1]})
         from datasources.sources import prepare  # noqa: PLC0415  imported meanwhile
 
         self.terminal.doing("Preparing indexes and buckets")

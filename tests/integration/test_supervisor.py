@@ -67,6 +67,7 @@ def test_a_command_finds_the_running_stack_unless_the_settings_name_another(tmp_
     away = {"PHOTOGRAM_MONGO_TIMEOUT": "0.2"}
     with running(tmp_path) as run:
         run.await_line("GraphQL endpoint")
+        assert f"PHOTOGRAM_MAIL_FOLDER={tmp_path / 'mails'}" in (tmp_path / "connection.env").read_text()
         verified = command(tmp_path, "verify")
         assert (verified.returncode, verified.stderr) == (0, f"photogram: using what runs in {tmp_path}\n")
         listed = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)

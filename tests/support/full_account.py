@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
-from datasources.mail.outbox import MailOutbox
+from datasources.mail.outbox import MailOutbox, MailOutcome
 from datasources.media.images import Move
 from datasources.moderation.deciding import Ruling
 from datasources.mongo.sharded_ids import new_id
@@ -183,7 +183,9 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
     for _ in range(2):
         await sources.sessions.open(ana.id, Device(client_name="phone"), now())
     outbox = MailOutbox(sources.database, sources.job_queue, is_on=True)
-    await outbox.add(MailKind.PASSWORD_RESET, user_id=ana.id, to="ana@example.com")
+    await outbox.add(MailKind.PASSWORD_CHANGED, user_id=ana.id, mail_id=ana.id)
+    for mail in await outbox.claim([ana.id], now()):
+        await outbox.finish(mail, MailOutcome.SENT, now(), recipient=(mail.kind, "ana@example.com"))
     await sources.mail_tokens.make(TokenPurpose.PASSWORD_RESET, "ana@example.com", ana.id)
     await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
 

@@ -78,6 +78,7 @@ def running(data_dir: Path, *, command: Sequence[str] = RUN) -> Iterator[Running
     """Runs it on a free port during the block."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOGRAM_")}
     environment["PHOTOGRAM_DRAIN_NOTICE"] = "0"  # no load balancer here
+    environment["PHOTOGRAM_EMAIL_VERIFICATION"] = "off"
     popen = subprocess.Popen(  # noqa: S603
         [*command, "--port", "0", "--data-dir", str(data_dir)],
         stdout=subprocess.PIPE,

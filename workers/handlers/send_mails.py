@@ -27,16 +27,16 @@ async def send_mails(tools: Tools, *keys: str) -> None:
     """Sends those of these mails that are pending, over one connection.
 
     Safe to run twice: a worker leases the mails that it sends. One that dies between sending and marking leaves a mail
-    to be sent again, with the same Message-ID. While the server is away mails stay pending, and the relay has them
-    tried again, until nobody wants them any more.
+    to be sent again, with the same Message-ID. While the server is away, or mails are turned off here, they stay
+    pending, and the relay has them tried again, until nobody wants them any more.
     """
     sources = tools.sources
     left = {mail.id: mail for mail in await sources.mails.claim([ObjectId(key) for key in keys], clock.now())}
     try:
         async with asyncio.timeout(SECONDS):
-            for mail in await _without_dropped(sources, list(left.values())):
+            for mail in await _drop_late(sources, list(left.values())):
                 left.pop(mail.id)
-            if left:
+            if left and sources.mails.is_on:
                 async with open_transport(sources.settings) as send:
                     for mail in list(left.values()):
                         if await _deliver(sources, mail, send):
@@ -49,9 +49,9 @@ async def send_mails(tools: Tools, *keys: str) -> None:
             await sources.mails.release(list(left.values()))
 
 
-async def _without_dropped(sources: Sources, mails: Sequence[MailRecord]) -> list[MailRecord]:
+async def _drop_late(sources: Sources, mails: Sequence[MailRecord]) -> list[MailRecord]:
     """Drops the mails that nobody wants any more; returns these."""
-    late = [mail for mail in mails if mail.give_up_at < clock.now() or not sources.mails.is_on]
+    late = [mail for mail in mails if mail.give_up_at < clock.now()]
     for mail in late:
         log.error("mail.given_up", mail=str(mail.id), kind=mail.kind.value)
         await _finish(sources, mail, MailOutcome.DROPPED)
