@@ -224,7 +224,9 @@ async def _are_gone(world: World, uploads: list[dict[str, Any]]) -> bool:
     return not await objects(world, uploads)
 
 
-async def test_a_fresh_proof_stands_for_the_password(register: Register, world: World) -> None:
+async def test_a_fresh_proof_stands_for_the_password(
+    register: Register, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ana = await register()
     stale = {"$set": {"confirmed_at": now() - timedelta(minutes=11)}}
     await world.sources.database["sessions"].update_many({"user_id": oid(ana.id)}, stale)
@@ -232,6 +234,7 @@ async def test_a_fresh_proof_stands_for_the_password(register: Register, world: 
     await ana.done("confirmIdentity", password=PASSWORD)
     assert (await ana.done("deleteAccount", "deletedUserId"))["deletedUserId"] == ana.id
     assert (await ana.done("deleteAccount", "deletedUserId"))["deletedUserId"] == ana.id
+    await finish(world, ana, monkeypatch)
 
 
 async def test_a_wrong_password_deletes_nothing_and_no_token_is_no_viewer(register: Register, nobody: Api) -> None:
