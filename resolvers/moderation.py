@@ -12,7 +12,7 @@ from domain.ids import expect_id
 from domain.limits import REPORT_NOTE_MAX, STATEMENT_MAX
 from domain.moderation import can_appeal, check_decision, check_rank
 from domain.records.moderation import CaseRecord, ReportTargetType, Target
-from domain.records.users import UserRecord
+from domain.records.users import UserRecord, UserState
 from domain.text import checked_text
 from resolvers.reports import parse_target
 from resolvers.root_fields import mutation, query
@@ -80,7 +80,7 @@ async def moderate(info: Info, given: ModerateInput) -> ModeratePayload:
     statement = checked_text(given.statement or "", "statement", max_length=STATEMENT_MAX)
     target, case = await _target(info, given)
     check_decision(given.action, target.type, statement, given.until, now)
-    await _check_subject(info, moderator, target)
+    await _check_subject(info, moderator, target, has_case=case is not None)
     if case is not None:
         await _check_appeal(info, moderator, case)
     ruling = Ruling(
@@ -147,10 +147,13 @@ async def _target(info: Info, given: ModerateInput) -> tuple[Target, CaseRecord 
     return Target(id=target_id, type=kind, subject_id=record.author_id), None
 
 
-async def _check_subject(info: Info, moderator: UserRecord, target: Target) -> None:
-    """Raises Refusal if the viewer may not decide about this account, and NotFound if it is deleted."""
+async def _check_subject(info: Info, moderator: UserRecord, target: Target, *, has_case: bool) -> None:
+    """Raises Refusal if the viewer may not decide about this account, and NotFound if it is deleted.
+
+    A case that waits for the removal of what a deleted account left can be closed.
+    """
     subject = await info.context.loaders.user_by_id.load(target.subject_id)
-    if subject is None:
+    if subject is None or (subject.state is UserState.DELETED and not has_case):
         raise NotFound("user", field=["targetId"])
     check_rank(moderator.role, subject.role, is_oneself=moderator.id == subject.id)
 

@@ -147,7 +147,7 @@ async def _find_target(sources: Sources, name: str) -> tuple[Target, CaseRecord 
         return case.target, case
     record: Any
     match type_name:
-        case ReportTargetType.USER.value:
+        case ReportTargetType.USER.value if await sources.moderation.standings.state(object_id) is not None:
             return Target(id=object_id, type=ReportTargetType.USER, subject_id=object_id), None
         case ReportTargetType.POST.value:
             (record,) = await sources.posts.by_ids([object_id])

@@ -10,6 +10,7 @@ from domain.ids import from_global_id, to_global_id
 from domain.limits import SUSPENSION_MAX
 from domain.records.users import Role
 from tests.e2e.conftest import Register
+from tests.e2e.test_delete_account import finish
 from tests.support.client import PASSWORD, Api, Person
 from tests.support.factories import World, now, opened
 from tests.support.stack import Stack
@@ -369,3 +370,13 @@ async def test_roles_are_in_the_log(moderator: Moderators) -> None:
     mia = await moderator()
     (entry,) = (await mia.get(LOG, subject=mia.id))["moderation"]["log"]["edges"]
     assert (entry["node"]["action"], entry["node"]["role"]) == ("SET_ROLE", "MODERATOR")
+
+
+async def test_nothing_is_decided_about_a_deleted_account(
+    register: Register, moderator: Moderators, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, mia = await register(), await moderator()
+    await ana.done("deleteAccount", password=PASSWORD)
+    warning = {"targetId": ana.id, "action": "WARN", "statement": "!"}
+    assert await mia.refused("moderate", **warning) == ("NOT_FOUND", ["targetId"])
+    await finish(world, ana, monkeypatch)
