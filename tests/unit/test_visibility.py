@@ -66,7 +66,6 @@ def test_blockers_find_whom_they_blocked_but_do_not_meet_them(owner: UserRecord)
         *product(GONE, (STRANGERS, FOLLOWER, MUTER)),
         *((owner, ONESELF) for owner in GONE if owner.state is not UserState.SUSPENDED),
     ],
-    ids=str,
 )
 def test_an_account_that_is_gone_shows_nothing(owner: UserRecord, relation: Relation) -> None:
     assert not can_view_profile(owner, relation)
