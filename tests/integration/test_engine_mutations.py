@@ -97,13 +97,13 @@ def steps(life: FullAccount) -> list[tuple[str, dict[str, Any]]]:
 
 
 def comparable(value: Any, key: str = "") -> Any:
-    """An answer without what differs between the worlds: ids, handles, moments, secrets."""
+    """An answer without what differs between the worlds: ids, handles, moments, secrets, sizes."""
     if isinstance(value, Mapping):
         return {name: comparable(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [comparable(each, key) for each in value]
     if not isinstance(value, str):
-        return value
+        return "size" if key == "byteSize" else value  # an archive's size depends on the ids in it
     try:
         return from_global_id(value)[0]
     except BadInput:
