@@ -38,7 +38,8 @@ def checked_password(
         raise _weak(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.", field)
     own = {_folded(PRODUCT), *(form for name in names for form in _forms(name))}
     forms = set(_forms(password))
-    if len(set(password)) < LETTERS_MIN or forms & own or any(is_common(form) for form in forms):
+    is_own = bool(forms & own) or any(_is_with_tail(_folded(password).strip(), name) for name in own)
+    if len(set(password)) < LETTERS_MIN or is_own or any(is_common(form) for form in forms):
         raise _weak("This password is too easy to guess; take a longer phrase.", field)
     return password
 
@@ -51,6 +52,12 @@ def _forms(password: str) -> Iterator[str]:
         if len(form) >= WORD_MIN and len(whole) - len(form) <= TAIL_MAX:
             yield form
             yield form[: (form + form).index(form, 1)]
+
+
+def _is_with_tail(whole: str, name: str) -> bool:
+    """Whether this is the name with digits and signs after it; the name itself may end with some."""
+    tail = whole[len(name) :]
+    return whole.startswith(name) and len(tail) <= TAIL_MAX and not tail.strip(_TAIL)
 
 
 def _folded(text: str) -> str:

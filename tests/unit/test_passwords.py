@@ -60,6 +60,12 @@ def test_weak_passwords_are_refused(password: str) -> None:
     assert (refused.value.code, refused.value.field) == (UserErrorCode.WEAK_PASSWORD, ["password"])
 
 
+@pytest.mark.parametrize("password", ["Maria_198712026", "MARIA_19871-2026", "maria_1987112345678"])
+def test_a_handle_that_ends_with_digits_may_have_no_more_of_them(password: str) -> None:
+    with pytest.raises(Refusal):
+        checked_password(password, ("maria_19871",), is_common)
+
+
 def test_a_password_is_the_same_on_every_keyboard() -> None:
     composed = "Zażółć gęślą jaźń"
     decomposed = unicodedata.normalize("NFD", composed).replace(" ", "\u00a0")
