@@ -16,6 +16,7 @@ from config import Settings
 from datasources.mongo.client import Session
 from datasources.mongo.indexes import missing_indexes
 from datasources.mongo.transactions import in_transaction
+from domain.mails import TokenPurpose
 from tests.support.auditing import store_files
 from tests.support.command_line import run_command
 from tests.support.emptying import empty, empty_with_files
@@ -259,6 +260,15 @@ async def test_sessions_come_back_only_when_asked_for(source: World, target: Wor
     await empty(target)
     await put_back(target.sources, folder, keep_sessions=True)
     assert await target.sources.database["sessions"].count_documents({}) == 1
+
+
+async def test_tokens_of_mails_do_not_come_back(source: World, target: World, folder: BackupFolder) -> None:
+    user = await source.user()
+    await source.sources.mail_tokens.make(TokenPurpose.PASSWORD_RESET, "x@example.com", user.id)
+    await back_up(source.sources, folder)
+    await put_back(target.sources, folder, keep_sessions=True)
+    assert await target.sources.database["users"].count_documents({}) == 1
+    assert await target.sources.database["mail_tokens"].count_documents({}) == 0
 
 
 async def test_two_backups_into_one_folder_do_not_mix(source: World, folder: BackupFolder) -> None:
