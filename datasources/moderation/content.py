@@ -56,6 +56,15 @@ class ModeratedContent:
             document = await comments.find_one_and_update(query, pipeline, return_document=True, session=session)
         return None if document is None else (Fact.COMMENT, document)
 
+    async def is_moderated_since(self, target: Target, decision_id: ObjectId, session: Session) -> bool:
+        """Whether another decision than this one has hidden or removed something, as the transaction sees it."""
+        query: Document = {"_id": target.id, "moderated_by": {"$nin": [decision_id, None]}}
+        if target.type is ReportTargetType.POST:
+            query |= {"author_id": target.subject_id}
+            return await self._posts.uncached.find_one(query, {"_id": 1}, session=session) is not None
+        query |= self._ids.comments([target.id])
+        return await self._comments.uncached.find_one(query, {"_id": 1}, session=session) is not None
+
     def _of_post(self, action: ModerationAction, decision_id: ObjectId, now: datetime) -> list[Stage]:
         if action is ModerationAction.LABEL_SENSITIVE:
             return [{"$set": {"is_sensitive": True}}]

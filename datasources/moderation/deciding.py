@@ -82,7 +82,7 @@ class Deciding:
         """Carries out a decision. Raises NotFound if what it is about is gone, Refusal if another has its case.
 
         Atomic; a mail tells the account the reasons. Sessions of an account that is suspended, or no longer, have ended
-        when it returns.
+        when it returns. An appeal that is granted changes nothing if a later decision than the appealed one holds.
         """
         decision = DecisionRecord(
             id=clock.new_id(),
@@ -99,7 +99,8 @@ class Deciding:
         )
 
         async def apply(session: Session) -> tuple[DecisionRecord, list[Changed]]:
-            changed = await self._apply(decision, session)
+            is_moot = await self._is_moot(ruling, session)
+            changed = [] if is_moot else await self._apply(decision, session)
             case_id = await self._cases.close(ruling.target, ruling.case, ruling.moderator_id, now, session)
             made = msgspec.structs.replace(decision, case_id=case_id)
             tasks = [Task.END_SESSIONS] if _changes_standing(decision) else []
@@ -167,6 +168,15 @@ class Deciding:
         state = await self._standings.state(user_id)
         if state is not None:
             await self._sessions.end_outdated(user_id, is_restricted=state is UserState.SUSPENDED)
+
+    async def _is_moot(self, ruling: Ruling, session: Session) -> bool:
+        """Whether this grants an appeal against what no longer holds."""
+        appeal_of = None if ruling.case is None else ruling.case.appeal_of
+        if appeal_of is None or ruling.action is not ModerationAction.RESTORE:
+            return False
+        if ruling.target.type is ReportTargetType.USER:
+            return not await self._standings.is_by(ruling.target.subject_id, appeal_of, session)
+        return await self._content.is_moderated_since(ruling.target, appeal_of, session)
 
     async def _apply(self, decision: DecisionRecord, session: Session) -> list[Changed]:
         target = Target(id=decision.target_id, type=decision.target_type, subject_id=decision.subject_id)

@@ -316,6 +316,8 @@ async def test_every_root_field_refuses_a_token_that_is_over_but_those_that_need
         "resetPassword",
         "verifyEmail",
         "requestEmailVerification",
+        "requestReport",
+        "confirmReport",
     }
     assert set(documents) - refused == {*without_session, "logout"}
     assert all(answer.data is None for answer in answers)

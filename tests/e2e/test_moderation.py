@@ -356,6 +356,23 @@ async def test_an_appeal_comes_once_and_another_moderator_decides_it(register: R
     assert [edge["node"]["action"] for edge in entries] == ["RESTORE", "APPEAL", "BAN"]
 
 
+async def test_an_appeal_that_is_granted_lifts_no_later_decision(register: Register, moderator: Moderators) -> None:
+    ana, mia, max_ = await register(), await moderator(), await moderator()
+    post_id = await ana.ready_post()
+    await mia.done("moderate", targetId=post_id, action="HIDE", statement="Is that yours?")
+    await mia.done("moderate", targetId=ana.id, action="WARN", statement="Careful.")
+    for decision in await decisions_about(ana):
+        await ana.done("appealDecision", decisionId=decision["id"], text="It is mine.")
+    await mia.done("moderate", targetId=post_id, action="REMOVE", statement="It is not.")
+    await mia.done("moderate", targetId=ana.id, action="BAN", statement="Enough.")
+    for target_id in (post_id, ana.id):
+        case = await case_about(max_, target_id)
+        await max_.done("moderate", caseId=case["id"], action="RESTORE")
+    banned = await log_in(ana)
+    assert (await banned.get(ME))["viewer"]["standing"] == "BANNED"
+    assert (await banned.get("query ($id: ID!) { post(id: $id) { id } }", id=post_id))["post"] is None
+
+
 async def test_a_decision_is_made_once_for_a_key(register: Register, moderator: Moderators) -> None:
     ana, mia = await register(), await moderator()
     given = {"targetId": ana.id, "action": "WARN", "statement": "Careful.", "idempotencyKey": "one"}
