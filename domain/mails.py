@@ -39,6 +39,8 @@ class MailKind(StrEnum):
     DEACTIVATED = "deactivated"
     EXPORT_READY = "export_ready"
     DECIDED = "decided"
+    APPEAL_ACCEPTED = "appeal_accepted"
+    APPEAL_REFUSED = "appeal_refused"
     CONFIRM_REPORT = "confirm_report"
 
 
@@ -78,4 +80,6 @@ MAILS: Mapping[MailKind, MailSpec] = {
     MailKind.EXPORT_READY: MailSpec(),
     MailKind.CONFIRM_REPORT: MailSpec(purpose=TokenPurpose.REPORT, page="confirm-report", per_hour=_ASKED_FOR),
     MailKind.DECIDED: MailSpec(values=("statement",)),
+    MailKind.APPEAL_ACCEPTED: MailSpec(values=("statement",)),
+    MailKind.APPEAL_REFUSED: MailSpec(values=("statement",)),
 }

@@ -28,9 +28,17 @@ TOLD = frozenset(APPEALABLE | {ModerationAction.RESTORE})  # to whom a decision 
 
 
 def check_decision(
-    action: ModerationAction, target_type: ReportTargetType, statement: str, until: datetime | None, now: datetime
+    action: ModerationAction,
+    target_type: ReportTargetType,
+    statement: str,
+    until: datetime | None,
+    now: datetime,
+    *,
+    is_appeal: bool = False,
 ) -> None:
     """Raises Refusal unless the action fits what it is about, with a statement and an end where it needs them."""
+    if is_appeal and action not in WITHOUT_STATEMENT:
+        raise _invalid("action", "An appeal is decided by DISMISS or RESTORE.")
     if action not in ACTIONS[target_type]:
         raise _invalid("action", f"{action} is no decision about a {target_type}.")
     if not statement and action not in WITHOUT_STATEMENT:

@@ -56,11 +56,14 @@ async def _moderator(info: Info) -> UserRecord:
 
 
 @mutation(
-    "Keeps a case for the viewer for a quarter of an hour, or gives it free. For moderators.",
+    "Keeps a case that the viewer may decide for a quarter of an hour, or gives it free. For moderators.",
     scope=AccessScope.MODERATE,
 )
 async def claim_case(info: Info, given: ClaimCaseInput) -> ClaimCasePayload:
     moderator, case = await _moderator(info), await _case(info, given.case_id)
+    if not given.release:
+        await _check_subject(info, moderator, case.target, has_case=True)
+        await _check_appeal(info, moderator, case)
     claim = info.context.sources.moderation.cases.claim
     return ClaimCasePayload(case=await claim(case.id, moderator.id, clock.now(), release=given.release is True))
 
@@ -79,7 +82,8 @@ async def moderate(info: Info, given: ModerateInput) -> ModeratePayload:
     now = clock.now()
     statement = checked_text(given.statement or "", "statement", max_length=STATEMENT_MAX)
     target, case = await _target(info, given)
-    check_decision(given.action, target.type, statement, given.until, now)
+    is_appeal = case is not None and case.appeal_of is not None
+    check_decision(given.action, target.type, statement, given.until, now, is_appeal=is_appeal)
     await _check_subject(info, moderator, target, has_case=case is not None)
     if case is not None:
         await _check_appeal(info, moderator, case)

@@ -130,8 +130,14 @@ class ModerationCase(Node):
             return None
         return (await info.context.sources.moderation.decisions.readable_by_ids([root.appeal_of]))[0]
 
-    @computed(list[Report], "The latest reports.", max_items=CASE_REPORTS_SHOWN)
+    @computed(
+        list[Report],
+        "The latest reports. None of those about the viewer: a moderator does not learn who has reported them.",
+        max_items=CASE_REPORTS_SHOWN,
+    )
     async def reports(root: strawberry.Parent[CaseRecord], info: Info) -> list[ReportRecord]:
+        if root.subject_id == info.context.viewer_id:
+            return []
         return await info.context.sources.moderation.reports.of_case(root.id)
 
 

@@ -56,9 +56,9 @@ class ModeratedContent:
             document = await comments.find_one_and_update(query, pipeline, return_document=True, session=session)
         return None if document is None else (Fact.COMMENT, document)
 
-    async def is_moderated_since(self, target: Target, decision_id: ObjectId, session: Session) -> bool:
-        """Whether another decision than this one has hidden or removed something, as the transaction sees it."""
-        query: Document = {"_id": target.id, "moderated_by": {"$nin": [decision_id, None]}}
+    async def is_by(self, target: Target, decision_id: ObjectId, session: Session | None = None) -> bool:
+        """Whether a thing is there, and is hidden, removed or labelled by this very decision."""
+        query: Document = {"_id": target.id, "moderated_by": decision_id, "deleted": False}
         if target.type is ReportTargetType.POST:
             query |= {"author_id": target.subject_id}
             return await self._posts.uncached.find_one(query, {"_id": 1}, session=session) is not None
@@ -67,12 +67,17 @@ class ModeratedContent:
 
     def _of_post(self, action: ModerationAction, decision_id: ObjectId, now: datetime) -> list[Stage]:
         if action is ModerationAction.LABEL_SENSITIVE:
-            return [{"$set": {"is_sensitive": True}}]
+            is_shown = {"$eq": ["$status", PostStatus.READY.value]}  # else what hides it goes on to hold
+            labelled_by = {"$cond": [is_shown, decision_id, "$moderated_by"]}
+            return [{"$set": {"is_sensitive": True, "moderated_by": labelled_by}}]
         tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES]
         values: dict[str, Any] = {"status": _STATUSES[action].value, "moderated_by": decision_id}
         if action is ModerationAction.RESTORE:
             values |= {"is_sensitive": False, "moderated_by": "$$REMOVE"}
-            tasks += self._job_queue.publishing
+            tasks += [
+                *self._job_queue.publishing,
+                *self._job_queue.screening,
+            ]  # its author may have edited it meanwhile
         return change(values, tasks, now, watched="status")
 
     def _of_comment(self, action: ModerationAction, decision_id: ObjectId, now: datetime) -> list[Stage]:

@@ -82,7 +82,7 @@ class Deciding:
         """Carries out a decision. Raises NotFound if what it is about is gone, Refusal if another has its case.
 
         Atomic; a mail tells the account the reasons. Sessions of an account that is suspended, or no longer, have ended
-        when it returns. An appeal that is granted changes nothing if a later decision than the appealed one holds.
+        when it returns. An appeal that is accepted changes nothing if the decision that it is against does not hold.
         """
         decision = DecisionRecord(
             id=clock.new_id(),
@@ -109,9 +109,9 @@ class Deciding:
             entry = await self._decisions.add(
                 made, session, tasks, ends_at=_end(decision), idempotency=ruling.idempotency
             )
-            if decision.action in APPEALABLE:
+            if (kind := _mail_about(ruling)) is not None:
                 values, to = {"statement": decision.statement}, decision.subject_id
-                await self._mails.add(MailKind.DECIDED, user_id=to, values=values, session=session)
+                await self._mails.add(kind, user_id=to, values=values, session=session)
             return made, [*changed, (Fact.DECISION, entry)]
 
         made, changed = await in_transaction(self._client, apply)
@@ -170,13 +170,13 @@ class Deciding:
             await self._sessions.end_outdated(user_id, is_restricted=state is UserState.SUSPENDED)
 
     async def _is_moot(self, ruling: Ruling, session: Session) -> bool:
-        """Whether this grants an appeal against what no longer holds."""
+        """Whether this accepts an appeal against what no longer holds."""
         appeal_of = None if ruling.case is None else ruling.case.appeal_of
         if appeal_of is None or ruling.action is not ModerationAction.RESTORE:
             return False
         if ruling.target.type is ReportTargetType.USER:
             return not await self._standings.is_by(ruling.target.subject_id, appeal_of, session)
-        return await self._content.is_moderated_since(ruling.target, appeal_of, session)
+        return not await self._content.is_by(ruling.target, appeal_of, session)
 
     async def _apply(self, decision: DecisionRecord, session: Session) -> list[Changed]:
         target = Target(id=decision.target_id, type=decision.target_type, subject_id=decision.subject_id)
@@ -198,6 +198,12 @@ class Deciding:
             await self._job_queue.enqueue_pending(fact, [document])
         if decision.target_type is ReportTargetType.USER:
             await self.end_sessions(decision.subject_id)
+
+
+def _mail_about(ruling: Ruling) -> MailKind | None:
+    if ruling.case is not None and ruling.case.appeal_of is not None:
+        return MailKind.APPEAL_ACCEPTED if ruling.action is ModerationAction.RESTORE else MailKind.APPEAL_REFUSED
+    return MailKind.DECIDED if ruling.action in APPEALABLE else None
 
 
 def _changes_standing(decision: DecisionRecord) -> bool:

@@ -38,7 +38,7 @@ class Moderation:
         self.reports = reports = ReportStore(database, job_queue, cases)
         self.strangers_reports = StrangersReports(database, reports, mails)
         self.decisions = decisions = DecisionStore(database, job_queue, cases)
-        content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
+        self.content = content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
         self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, decisions, mails)
         self.pseudonyms = Pseudonyms(database)
         self.screening = ScreeningStore(database)

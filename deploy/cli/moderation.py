@@ -94,7 +94,8 @@ async def run_decide(settings: Settings, wanted: Wanted) -> int:
             statement = checked_text(wanted.statement, "statement", max_length=STATEMENT_MAX)
             note = checked_text(wanted.note, "note", max_length=REPORT_NOTE_MAX)
             target, case = await _find_target(sources, wanted.target)
-            check_decision(action, target.type, statement, until, now)
+            is_appeal = case is not None and case.appeal_of is not None
+            check_decision(action, target.type, statement, until, now, is_appeal=is_appeal)
             ruling = Ruling(target=target, action=action, case=case, statement=statement, note=note, until=until)
             decision = await sources.moderation.deciding.decide(ruling, now)
         except Refusal as refusal:

@@ -319,8 +319,10 @@ async def test_a_suspension_ends_sessions_and_sockets_and_hides_the_account(
     back = await log_in(ana)
     await back.done("followUser", userId=bob.id)
     entries = (await mia.get(LOG, subject=ana.id))["moderation"]["log"]["edges"]
-    assert [edge["node"]["action"] for edge in entries] == ["EXPIRE", "SUSPEND"]
-    assert entries[0]["node"]["moderator"] is None
+    assert {edge["node"]["action"]: edge["node"]["moderator"] is None for edge in entries} == {
+        "EXPIRE": True,
+        "SUSPEND": False,
+    }
 
 
 async def test_a_ban_has_no_end(register: Register, moderator: Moderators) -> None:
@@ -344,6 +346,11 @@ async def test_an_appeal_comes_once_and_another_moderator_decides_it(register: R
     assert await banned.refused("appealDecision", **appeal) == ("NOT_ALLOWED", ["decisionId"])
     case = await case_about(max_, ana.id)
     assert case["appealText"] == "That was not me."
+    assert await max_.refused("moderate", caseId=case["id"], action="WARN", statement="!") == (
+        "INVALID_INPUT",
+        ["action"],
+    )
+    assert await mia.refused("claimCase", caseId=case["id"]) == ("NOT_ALLOWED", ["caseId"])
     assert case["appealedDecision"] == {"action": "BAN", "statement": "Spam."}
     assert await mia.refused("moderate", caseId=case["id"], action="DISMISS") == ("NOT_ALLOWED", ["caseId"])
     await max_.done("moderate", caseId=case["id"], action="RESTORE", statement="Sorry.")
@@ -356,7 +363,32 @@ async def test_an_appeal_comes_once_and_another_moderator_decides_it(register: R
     assert [edge["node"]["action"] for edge in entries] == ["RESTORE", "APPEAL", "BAN"]
 
 
-async def test_an_appeal_that_is_granted_lifts_no_later_decision(register: Register, moderator: Moderators) -> None:
+async def test_who_is_reported_neither_claims_the_case_nor_learns_who_reported_them(
+    register: Register, moderator: Moderators
+) -> None:
+    ana, mia, max_ = await register(), await moderator(), await moderator()
+    await ana.done("reportContent", targetId=mia.id, reason="HARASSMENT", note="She knows me.")
+    case = await case_about(mia, mia.id)
+    assert case["reports"] == []
+    assert await mia.refused("claimCase", caseId=case["id"]) == ("NOT_ALLOWED", None)
+    assert len((await case_about(max_, mia.id))["reports"]) == 1
+
+
+async def test_a_suspended_account_reads_no_private_post_by_deleting_a_comment(
+    register: Register, moderator: Moderators
+) -> None:
+    ana, bob, mia = await register(), await register(), await moderator()
+    post_id = await ana.ready_post()
+    comment_id = (await bob.done("addComment", "commentEdge { node { id } }", postId=post_id, text="!"))["commentEdge"][
+        "node"
+    ]["id"]
+    await ana.done("updateProfile", isPrivate=True)
+    await mia.done("moderate", targetId=bob.id, action="BAN", statement="Enough.")
+    payload = await (await log_in(bob)).done("deleteComment", "post { id }", commentId=comment_id)
+    assert payload["post"] is None
+
+
+async def test_an_appeal_that_is_accepted_lifts_no_later_decision(register: Register, moderator: Moderators) -> None:
     ana, mia, max_ = await register(), await moderator(), await moderator()
     post_id = await ana.ready_post()
     await mia.done("moderate", targetId=post_id, action="HIDE", statement="Is that yours?")

@@ -15,7 +15,14 @@ from domain.jobs import Task
 from domain.limits import REMOVED_KEPT
 from domain.paging import PageRequest
 from domain.records.comments import CommentRecord
-from domain.records.moderation import DecisionRecord, ModerationAction, ReportReason, ReportTargetType, Target
+from domain.records.moderation import (
+    CaseRecord,
+    DecisionRecord,
+    ModerationAction,
+    ReportReason,
+    ReportTargetType,
+    Target,
+)
 from domain.records.posts import PostRecord, PostStatus
 from domain.records.users import UserRecord, UserState
 from tests.support.factories import World, items_of, now, opened, own_database
@@ -204,6 +211,37 @@ async def test_what_was_removed_is_deleted_when_nobody_can_appeal_any_more(own: 
     assert later["ends_at"] > now() + timedelta(days=100)
 
 
+async def test_what_is_removed_again_is_deleted_as_late_as_the_second_time_says(own: World) -> None:
+    ana = await own.user()
+    post = await own.post(ana)
+    first = await decide(own, post, ModerationAction.REMOVE)
+    await decide(own, post, ModerationAction.RESTORE)
+    second = await decide(own, post, ModerationAction.REMOVE)
+    for decision, left in ((first, PostStatus.REMOVED), (second, None)):
+        await end(own, decision)
+        (stored,) = await own.sources.posts.by_ids([post.id])
+        assert (stored and stored.status) is left
+
+
+async def appeal(world: World, decision: DecisionRecord) -> CaseRecord:
+    """The case of an appeal against a decision."""
+    await world.sources.moderation.decisions.appeal(decision, "no", now())
+    case = await world.sources.moderation.cases.open_about(decision.id)
+    assert case is not None
+    return case
+
+
+async def test_an_appeal_against_a_label_lifts_it_and_one_against_an_earlier_warning_does_not(own: World) -> None:
+    post = await own.post(await own.user())
+    warned = await decide(own, post, ModerationAction.WARN)
+    labelled = await decide(own, post, ModerationAction.LABEL_SENSITIVE)
+    for decision, is_sensitive in ((warned, True), (labelled, False)):
+        await decide(own, post, ModerationAction.RESTORE, case=await appeal(own, decision))
+        (stored,) = await own.sources.posts.by_ids([post.id])
+        assert stored is not None
+        assert stored.is_sensitive is is_sensitive
+
+
 async def test_the_log_outlives_an_account_without_naming_it(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
     remove_final_check_delay(monkeypatch)
     ana, bob, mia = await own.users(3)
@@ -238,6 +276,22 @@ async def test_a_mail_tells_the_account_the_reasons(shared_settings: Settings) -
         (mail,) = server.mails
         assert mail["To"] == f"{ana.username}@example.com"
         assert "because" in text_of(mail)
+
+
+@pytest.mark.parametrize(
+    ("action", "told"), [(ModerationAction.DISMISS, "stays as it is"), (ModerationAction.RESTORE, "agrees with you")]
+)
+async def test_a_mail_tells_the_account_what_came_of_its_appeal(
+    shared_settings: Settings, action: ModerationAction, told: str
+) -> None:
+    async with running_mail_server() as server:
+        with own_database(shared_settings) as settings:
+            async with opened(server.settings(settings)) as world:
+                post = await world.post(await world.user())
+                hidden = await decide(world, post, ModerationAction.HIDE)
+                await decide(world, post, action, case=await appeal(world, hidden))
+                await world.drain()
+        assert [told in text_of(mail) for mail in server.mails].count(True) == 1
 
 
 async def test_reports_of_a_closed_case_are_deleted_in_the_end_also_those_of_deleted_accounts(

@@ -6,7 +6,7 @@ from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.limits import APPEAL_WITHIN
-from domain.records.moderation import DecisionRecord, ModerationAction, ReportTargetType
+from domain.records.moderation import DecisionRecord, ModerationAction, ReportTargetType, Target
 from domain.records.posts import PostStatus
 from workers.runtime.handler import Tools
 
@@ -37,8 +37,11 @@ async def end_decision(tools: Tools, key: str) -> None:
 
 
 async def _delete_removed(sources: Sources, decision: DecisionRecord) -> None:
-    """Deletes what is still removed."""
+    """Deletes what is still removed by this decision; a later one ends later."""
     now, target_id = clock.now(), decision.target_id
+    target = Target(id=target_id, type=decision.target_type, subject_id=decision.subject_id)
+    if not await sources.moderation.content.is_by(target, decision.id):
+        return
     if decision.target_type is ReportTargetType.POST:
         (post,) = await sources.posts.by_ids([target_id])
         if post is not None and post.status is PostStatus.REMOVED:
