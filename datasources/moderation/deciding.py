@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
@@ -114,7 +115,15 @@ class Deciding:
                 await self._mails.add(kind, user_id=to, values=values, session=session)
             return made, [*changed, (Fact.DECISION, entry)]
 
-        made, changed = await in_transaction(self._client, apply)
+        try:
+            made, changed = await in_transaction(self._client, apply)
+        except DuplicateKeyError:  # a duplicate with the same key was first
+            earlier = None
+            if ruling.moderator_id is not None:
+                earlier = await self._decisions.made_earlier(ruling.moderator_id, ruling.idempotency)
+            if earlier is None:
+                raise
+            return earlier
         await self._finish(made, changed)
         return made
 

@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.accounts.sessions import SessionStore
+from datasources.jobs.idempotency import Idempotency
 from datasources.moderation.deciding import Ruling
 from domain.errors import NotFound, Refusal
 from domain.jobs import Task
@@ -263,6 +264,15 @@ async def test_the_log_outlives_an_account_without_naming_it(own: World, monkeyp
     assert kept["subject_id"] != ana.id
     assert kept["expires_at"] > now() + timedelta(days=300)
     assert await find_faults(own) == []
+
+
+async def test_concurrent_duplicates_of_a_decision_are_one(own: World) -> None:
+    ana, mia = await own.users(2)
+    key = Idempotency.of("key", "moderate", {})
+    more: dict[str, Any] = {"moderator_id": mia.id, "idempotency": key}
+    made = await asyncio.gather(*(decide(own, ana, ModerationAction.WARN, **more) for _ in range(3)))
+    assert len({decision.id for decision in made}) == 1
+    assert await log_of(own, ana) == ["WARN"]
 
 
 async def test_a_mail_tells_the_account_the_reasons(shared_settings: Settings) -> None:
