@@ -55,6 +55,15 @@ class StandingStore:
                 _present(user_id), _standing(standing, now, by, until), session=session, return_document=True
             )
 
+    async def hide_restricted(self, user_id: ObjectId, now: datetime) -> None:
+        """Gives an account whose standing restricts it the state that hides it; for repairs. Safe to repeat."""
+        query = {"_id": user_id, "standing": {"$in": [each.value for each in AccountStanding if each.restricts]}}
+        values = {"state": _SUSPENDED, "state_before": {"$cond": [_IS_SUSPENDED, "$state_before", "$state"]}}
+        async with self._writes.invalidating([user_id]) as users:
+            await users.update_one(
+                {**query, **_present(user_id)}, change(values, [Task.MOVE_FILES], now, watched="state")
+            )
+
     async def enqueue(self, user: Document) -> None:
         """Enqueues what `set` made pending, after its transaction."""
         await self._job_queue.enqueue_pending(Fact.USER, [user])

@@ -179,7 +179,7 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
     await sources.rankings.keep(ana.id, [bobs_post.id], now())
     await sources.feed_listeners.set_read(ana.id, bobs_post.id)
     await sources.factors.one_time_codes.begin(ana.id, now())
-    await sources.factors.identities.link(ana.id, "https://issuer.example", "ana", now())
+    await sources.factors.identities.link(ana.id, "https://issuer.example", str(ana.id), now())
     for _ in range(2):
         await sources.sessions.open(ana.id, Device(client_name="phone"), now())
     outbox = MailOutbox(sources.database, sources.job_queue, is_on=True)

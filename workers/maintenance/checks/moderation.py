@@ -2,7 +2,6 @@
 
 from bson import ObjectId
 
-from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.sources import Sources
@@ -21,10 +20,7 @@ def _is_shown_although_suspended(user: Document, _related: Related) -> object:
 
 
 async def _suspend(sources: Sources, user_id: ObjectId) -> None:
-    changes = [{"$set": {"state_before": "$state", "state": UserState.SUSPENDED.value}}]
-    moved = add_pending([Task.MOVE_FILES], clock.now())
-    await sources.database["users"].update_one({"_id": user_id}, [*changes, moved])
-    await sources.caches.users.invalidate([user_id])
+    await sources.moderation.standings.hide_restricted(user_id, clock.now())
 
 
 def _never_ends(decision: Document, related: Related) -> object:
