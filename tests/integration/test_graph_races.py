@@ -217,23 +217,23 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(world: Worl
     assert await entries_of(world, bob) == 0
 
 
-async def test_an_entry_pushed_after_an_unfollow_is_not_shown_and_is_removed_by_repair(world: World) -> None:
-    ana, bob = await world.users(2)
-    await world.follow(bob, ana)
-    await world.open_feeds(bob)
-    post = await world.post(ana)
+async def test_an_entry_pushed_after_an_unfollow_is_not_shown_and_is_removed_by_repair(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    await own.open_feeds(bob)
+    post = await own.post(ana)
 
     async def unfollow() -> None:
-        await world.sources.follows.unfollow(bob.id, ana.id, now=now())
-        await world.drain()
+        await own.sources.follows.unfollow(bob.id, ana.id, now=now())
+        await own.drain()
 
-    with interruption(world.sources.feed_entries, "push", unfollow):
-        await fan_out(world.tools, str(post.id))
-    assert await entries_of(world, bob) == 1
-    feed = await world.execute("{ feed { edges { node { id } } } }", bob)
+    with interruption(own.sources.feed_entries, "push", unfollow):
+        await fan_out(own.tools, str(post.id))
+    assert await entries_of(own, bob) == 1
+    feed = await own.execute("{ feed { edges { node { id } } } }", bob)
     assert feed.data == {"feed": {"edges": []}}
-    await repair(world.tools, Walk(sources=world.sources))
-    assert await entries_of(world, bob) == 0
+    await repair(own.tools, Walk(sources=own.sources))
+    assert await entries_of(own, bob) == 0
 
 
 async def entries_of(world: World, owner: UserRecord) -> int:
