@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from datasources.concurrency.loader import Answer, Loader
+from datasources.concurrency.loader import Loader
 from datasources.graph.viewer_relations import Pair
 from datasources.posts.kept_likes import KeptLikes, new_marks
 from datasources.redis.read_through import Beside, Cache, Load
-from datasources.s3.storage import Blobs
+from datasources.s3.url_loader import UrlLoader
 from datasources.sources import Caches, Sources
 from datasources.telemetry.metrics import SIZES, Distribution
 from domain.ids import raw_ids
@@ -26,8 +26,10 @@ from domain.records.comments import CommentRecord
 from domain.records.likes import LikeRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
+from domain.records.topics import HashtagRecord, PlaceRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
+from domain.topics import is_listed
 from domain.usernames import typed_handle
 from domain.visibility import (
     STRANGERS,
@@ -75,28 +77,6 @@ def _users_by_rule(
     return _loader(load)
 
 
-class UrlLoader(Loader[str, str]):
-    """Where to fetch renditions, by their keys in storage. Only the addresses of private ones take a call."""
-
-    def __init__(self, blobs: Blobs) -> None:
-        super().__init__(blobs.signed_urls)
-        self._public_url = blobs.public_url
-
-    def batch(self, keys: Sequence[str]) -> "list[str | Exception] | asyncio.Future[list[str | Exception]]":
-        urls: list[str | Exception] = []
-        for key in keys:
-            url = self._public_url(key)
-            if url is None:
-                return super().batch(keys)
-            urls.append(url)
-        return urls
-
-    def _wait(self, keys: tuple[str, ...], answer: Answer) -> "asyncio.Future[Any]":
-        known = [(key, url) for key in keys if (url := self._public_url(key)) is not None]
-        self.prime([key for key, _ in known], [url for _, url in known])
-        return super()._wait(keys, answer)
-
-
 class Loaders:
     """All loaders, for one viewer (None for a stranger).
 
@@ -139,7 +119,7 @@ class Loaders:
         return await self._sources.notifications.readable_by_ids(notification_ids)
 
     @cached_property
-    def url_by_key(self) -> "UrlLoader":
+    def url_by_key(self) -> UrlLoader:
         return UrlLoader(self._sources.blobs)
 
     @_loader
@@ -186,6 +166,27 @@ class Loaders:
     async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
         return await self._visible(posts, can_view_post)
+
+    @_loader
+    async def listed_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
+        """Posts as a list of a topic shows them: visible to strangers too, and of people who are not muted."""
+        posts = await self.visible_post_by_id.load_many(post_ids)
+        people = zip(*await self.people([post.author_id for post in posts if post is not None]), strict=True)
+        authors = {author.id: author for author, relation in people if author is not None and not relation.has_muted}
+        return [post if post is not None and is_listed(post, authors.get(post.author_id)) else None for post in posts]
+
+    @_loader
+    async def place_by_id(self, place_ids: Sequence[ObjectId]) -> Sequence[PlaceRecord | None]:
+        return await self._sources.listings.places.by_ids(place_ids)
+
+    @cached_property
+    def hashtag_by_name(self) -> Loader[str, HashtagRecord]:
+        return Loader(self._sources.listings.topics.hashtags)
+
+    @_loader
+    async def viewer_follows_topic(self, topic_ids: Sequence[ObjectId]) -> Sequence[bool]:
+        followed = [] if self._viewer_id is None else await self._sources.followed_hashtags.topic_ids(self._viewer_id)
+        return [topic_id in followed for topic_id in topic_ids]
 
     @_loader
     async def visible_comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:

@@ -48,6 +48,7 @@ from datasources.feed.rankings import RankingStore
 from datasources.graph.blocks import BlockStore
 from datasources.graph.cached_relations import GraphWrites, RelationCache, relation_cache
 from datasources.graph.deleted_account_relations import AccountRelations
+from datasources.graph.followed_hashtags import FollowedHashtagStore
 from datasources.graph.followers import FollowerStore, copy_follows
 from datasources.graph.follows import FollowStore
 from datasources.graph.mutes import MuteStore
@@ -74,6 +75,7 @@ from datasources.posts.commenting import CommentingStore
 from datasources.posts.comments import CommentStore
 from datasources.posts.kept_likes import KeptLikes, LikeMarks, like_marks
 from datasources.posts.likes import LikeStore
+from datasources.posts.listing import ListingStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
 from datasources.posts.read_your_writes import ReadYourWrites
@@ -152,9 +154,10 @@ class Sources:
 
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
         self.follows = FollowStore(database, job_queue, graph_writes, sharded_ids)
-        self.followers = followers = FollowerStore(database)
+        self.followers = FollowerStore(database)
         self.blocks = BlockStore(database, job_queue, graph_writes)
         self.mutes = MuteStore(database, graph_writes)
+        self.followed_hashtags = FollowedHashtagStore(database, caches.first_pages)
         self.relations = Relations(database)
         self.account_relations = AccountRelations(database, job_queue, graph_writes)
 
@@ -164,6 +167,7 @@ class Sources:
         )
         self.posts = PostStore(database, job_queue, caches.posts, sharded_ids)
         self.publishing = PublishingStore(database, job_queue, caches.posts, caches.first_pages, sharded_ids)
+        self.listings = ListingStore(database, job_queue, caches.posts, sharded_ids)
         self.images = ImageStore(
             database,
             job_queue,
@@ -183,28 +187,29 @@ class Sources:
         self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids, self.mails)
         self.read_your_writes = ReadYourWrites(database, sharded_ids)
         self.targets = Targets(database, sharded_ids)
-
-        active = timedelta(days=settings.feed_active_days)
-        self.feed_states = FeedStates(
-            database, job_queue, caches.first_pages, active=active, limit=settings.feed_following_limit
-        )
-        self.feed_entries = EntryStore(database, self.feed_states, caches.first_pages, self.follows, followers)
-        self.home_feed = HomeFeed(self.feed_entries, self.feed_states, caches.first_pages, self.posts, self.follows)
-        self.fan_outs = FanOutStore(database, job_queue, followers)
-        self.push_pull = PushPullStore(
-            database, job_queue, caches.users, caches.first_pages, followers, limit=settings.feed_push_limit
-        )
-        self.feed_listeners = FeedListeners(redis.news, settings.key_prefix, news, self.background_writes)
-        self.visits = VisitStore(database, self.background_writes)
-        self.interests, self.rankings = InterestStore(database, job_queue, self.visits), RankingStore(database)
-
-        self.notifications = NotificationStore(database, news)
-        self.dead_letters = DeadLetterStore(database)
-
+        self._make_feed_stores()
+        self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)
         self.webhook_endpoints = EndpointStore(database)
         self.webhook_messages = MessageStore(database, job_queue, self.webhook_endpoints)
         webhooks = {Task.PUBLISH_WEBHOOKS: self.webhook_messages} if "webhooks" in settings.events else {}
         self.event_sinks: EventSinks = {**event_sinks, **webhooks}
+
+    def _make_feed_stores(self) -> None:
+        settings, database, job_queue, caches = self.settings, self.database, self.job_queue, self.caches
+        active = timedelta(days=settings.feed_active_days)
+        self.feed_states = FeedStates(
+            database, job_queue, caches.first_pages, active=active, limit=settings.feed_following_limit
+        )
+        self.feed_entries = EntryStore(database, self.feed_states, caches.first_pages, self.follows, self.followers)
+        read = self.posts, self.listings.entries, self.follows, self.followed_hashtags
+        self.home_feed = HomeFeed(self.feed_entries, self.feed_states, caches.first_pages, *read)
+        self.fan_outs = FanOutStore(database, job_queue, self.followers)
+        self.push_pull = PushPullStore(
+            database, job_queue, caches.users, caches.first_pages, self.followers, limit=settings.feed_push_limit
+        )
+        self.feed_listeners = FeedListeners(self.redis.news, settings.key_prefix, self.news, self.background_writes)
+        self.visits = VisitStore(database, self.background_writes)
+        self.interests, self.rankings = InterestStore(database, job_queue, self.visits), RankingStore(database)
 
     def _make_account_stores(self) -> None:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news

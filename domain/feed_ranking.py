@@ -9,7 +9,7 @@ Of any `SPAN` posts in a row at most `MAX_PER_AUTHOR` are by one author while ot
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bson import ObjectId
@@ -30,6 +30,7 @@ class Candidate(Stored, frozen=True, kw_only=True):
 
     author_id: ObjectId
     created_at: datetime
+    hashtags: Sequence[str] = ()
     like_count: int = 0
     comment_count: int = 0
 

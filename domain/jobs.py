@@ -20,6 +20,7 @@ class Fact(StrEnum):
     FOLLOW = "follow"
     BLOCK = "block"
     POST = "post"
+    TOPIC_POST = "topic_post"  # a post that is, or was, listed under a hashtag or a place
     UPLOAD = "upload"
     USER = "user"
     INTEREST = "interest"
@@ -47,6 +48,7 @@ class Task(StrEnum):
     ADD_FORMATS = "add_formats"  # add the formats that save bytes, after those that every client can show
     COMPLETE_POST = "complete_post"  # give a post its images, or its failure
     FAN_OUT = "fan_out"  # put a post into the feeds of its author's followers
+    LIST = "list"  # list a post under its hashtags and its place, or take it off; of an account, all of its posts
     SPLIT_FAN_OUT = "split_fan_out"  # split the fan-out of a post to many followers into chunks
     FAN_OUT_CHUNK = "fan_out_chunk"  # put a post into the feeds of one chunk of followers
     BACKFILL = "backfill"  # put one author's posts into one feed, or take them out
@@ -141,6 +143,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.COUNT, Fact.COMMENT_LIKE): _counted("target_id"),
     (Task.COUNT, Fact.COMMENT): _counted("post_id"),
     (Task.COUNT, Fact.POST): _counted("author_id"),
+    (Task.COUNT, Fact.TOPIC_POST): _counted("topic_id"),
     (Task.COUNT, Fact.FOLLOW): _counted("followee_id"),
     (Task.COUNT_FOLLOWING, Fact.FOLLOW): _counted("follower_id"),
     (Task.NOTIFY, Fact.POST_LIKE): _notified("target_id"),
@@ -157,6 +160,8 @@ JOBS: Mapping[JobKind, JobSpec] = {
     # A worker of its own: the posts of authors with few followers must not wait for those of authors with many.
     (Task.SPLIT_FAN_OUT, Fact.FAN_OUT): JobSpec("large_fan_outs", seconds=_LONG, concurrency=1),
     (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): JobSpec("large_fan_outs", seconds=20, concurrency=1),
+    (Task.LIST, Fact.POST): JobSpec("feed", batch=16, concurrency=1),
+    (Task.LIST, Fact.USER): JobSpec("feed", seconds=_LONG),
     (Task.SWITCH_PUSH_PULL, Fact.USER): JobSpec("feed", seconds=_LONG),
     (Task.BACKFILL, Fact.FOLLOW): JobSpec("feed", seconds=_LONG),
     (Task.REFRESH_FEED, Fact.FEED): JobSpec("feed", seconds=120),

@@ -110,6 +110,16 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     def is_beginning(self) -> bool:
         return self.after is None and self.before is None and not self.backward
 
+    def beyond(self, key: Key) -> "PageRequest":
+        """What is left of this request after an item with this key, in the direction in which it walks."""
+        return msgspec.structs.replace(self, **{"before" if self.backward else "after": key})
+
+    def holds(self, key: ObjectId) -> bool:
+        """Whether a key lies strictly between the bounds of this request, which must be ids."""
+        after, before = self.after, self.before
+        is_below = not isinstance(after, ObjectId) or key < after
+        return is_below and (not isinstance(before, ObjectId) or key > before)
+
     def expects(self, kind: type[Key]) -> "PageRequest":
         """This request. Raises BadInput if its cursors are not of the list's kind of key."""
         if any(bound is not None and not isinstance(bound, kind) for bound in (self.after, self.before)):

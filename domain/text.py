@@ -95,6 +95,15 @@ def hashtags(text: str) -> list[str]:
     return list(dict.fromkeys(tag for tag in tags if len(tag) <= HASHTAG_MAX and _LETTER.search(tag)))
 
 
+def hashtag_name(text: str) -> str | None:
+    """The name of a hashtag that somebody writes, with or without `#`, as `hashtags` finds it; None if it is none."""
+    if len(text) > RAW_PER_CHARACTER * HASHTAG_MAX:
+        return None
+    name = unicodedata.normalize("NFKC", normalize(text)).removeprefix("#")
+    found = hashtags(f"#{name}")
+    return found[0] if found == [unicodedata.normalize("NFKC", name.lower())] else None
+
+
 def check_raw_length(text: str, field: str, *, max_length: int) -> None:
     """Raises Refusal for a text that is too long however it is normalized. Reads only its length.
 

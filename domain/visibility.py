@@ -33,6 +33,11 @@ class Relation(msgspec.Struct, frozen=True, kw_only=True):
     has_muted: bool = False
 
     @property
+    def reaches_feed(self) -> bool:
+        """Whether their posts are in the viewer's home feed because of who they are, unless they are muted."""
+        return self.is_self or self.is_following
+
+    @property
     def is_following(self) -> bool:
         """Whether the viewer follows them, not only asked to."""
         return self.follow_state is FollowState.FOLLOWING

@@ -21,7 +21,8 @@ from schema.selections import asks_for
 
 @query(
     FeedConnection | None,
-    "The home feed: posts of the people the viewer follows, and their own, once they are READY.",
+    "The home feed: posts of the people the viewer follows, their own, and posts with a hashtag that they follow, once "
+    "they are READY.",
     public=False,
 )
 async def feed(

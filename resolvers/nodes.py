@@ -168,8 +168,10 @@ def _notification(type_name: str) -> Callable[[Context, ObjectId], Awaitable[Not
 
 _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "User": lambda context, user_id: context.loaders.visible_user_by_id.load(user_id),
+    "Place": lambda context, place_id: context.loaders.place_by_id.load(place_id),
     "Post": lambda context, post_id: context.loaders.visible_post_by_id.load(post_id),
     "Comment": lambda context, comment_id: context.loaders.visible_comment_by_id.load(comment_id),
+    "Hashtag": lambda context, topic_id: context.sources.listings.topics.hashtag(topic_id),
     "Image": _image,
     "MediaUpload": _upload,
     "AccessToken": _access_token,

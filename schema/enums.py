@@ -19,6 +19,7 @@ from domain.records.posts import PostStatus
 from domain.records.terms import AgeRange
 from domain.records.uploads import UploadStatus
 from domain.records.users import AccountStanding, Role, SensitiveContent
+from domain.topics import PostOrder
 
 __all__ = [
     "AccessScope",
@@ -31,6 +32,7 @@ __all__ = [
     "FollowState",
     "ModerationAction",
     "NotificationKind",
+    "PostOrder",
     "PostStatus",
     "RenditionFormat",
     "ReportReason",
@@ -86,6 +88,12 @@ _describe(
     LATEST="Newest first, complete.",
     RANKED="By what the viewer is likely to care about, among recent posts; an order is kept for "
     f"{RANKING_KEPT.seconds // 60} minutes.",
+)
+_describe(
+    PostOrder,
+    "How the posts of a hashtag or a place are ordered.",
+    LATEST="Newest first.",
+    TOP="Those first that are liked and commented on, and new: twice the likes are worth a day.",
 )
 _describe(
     PostStatus,

@@ -281,6 +281,11 @@ class CommentIdInput:
 
 
 @strawberry.input
+class HashtagInput:
+    name: str = text_field("Its name, in any case, with or without the #.", max_length=limits.HASHTAG_MAX + 1)
+
+
+@strawberry.input
 class UserIdInput:
     user_id: strawberry.ID = plain("The user.")
 

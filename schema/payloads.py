@@ -15,12 +15,14 @@ from domain.limits import KNOWN_DEVICE_KEPT, USER_ERRORS_MAX
 from domain.records.comments import CommentRecord
 from domain.records.exports import ExportRecord
 from domain.records.posts import PostRecord
+from domain.records.topics import HashtagRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from schema.comment import Comment
 from schema.connection import CommentEdge, EdgeData
 from schema.export import Export
 from schema.fields import plain, shown
+from schema.hashtag import Hashtag
 from schema.post import Post
 from schema.session import AuthTokens
 from schema.upload import MediaUpload, UploadRequest
@@ -78,6 +80,11 @@ class UserPayload(Payload):
 @strawberry.type
 class PostPayload(Payload):
     post: PostRecord | None = shown(Post, "The post, as it is now.")
+
+
+@strawberry.type
+class HashtagPayload(Payload):
+    hashtag: HashtagRecord | None = shown(Hashtag, "The hashtag, as it is now.")
 
 
 @strawberry.type

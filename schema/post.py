@@ -17,6 +17,7 @@ from schema.fields import After, Before, First, Last, computed, loaded, loaded_l
 from schema.image import Image
 from schema.lazy_types import LazyComment
 from schema.node import Node, presents
+from schema.place import Place
 from schema.text_fields import text_field
 from schema.user import User
 from schema.user_error import UserError, failure_field
@@ -29,13 +30,19 @@ def is_liked(like: LikeRecord | None) -> bool:
     return like is not None and like.liked
 
 
-@strawberry.type(description="A place, as the author gave it.")
+@strawberry.type(description="Where a post was taken, as the author gave it.")
 class Location:
-    """Presents a `LocationRecord`."""
+    """Presents a `PlacedLocation`."""
 
     name: str = plain("Its name.")
     latitude: float | None = plain("Degrees north.")
     longitude: float | None = plain("Degrees east.")
+    place: Place | None = loaded(
+        "place_by_id",
+        key="place_id",
+        description="The place where other posts were taken too; null for posts that not everybody may see, and in the "
+        "first seconds of a post.",
+    )
 
 
 @strawberry.type(description="One or more photographs with a caption.")
@@ -47,7 +54,7 @@ class Post(Node):
     posted_images: list[Image] = plain(
         "Its images, in order; none before the post is ready.", name="images", max_items=IMAGES_PER_POST
     )
-    location: Location | None = plain("Where it was taken.")
+    placed_location: Location | None = plain("Where it was taken.", name="location")
     hashtags: list[str] = plain("Hashtags in the caption, without the #, lower case.", max_items=HASHTAGS_MAX)
     mentions: list[User] = loaded_list(
         "met_user_by_id", key="mention_ids", description="Users mentioned in the caption.", max_items=MENTIONS_MAX

@@ -22,6 +22,7 @@ from schema.enums import AccountStanding, Role, SensitiveContent
 from schema.export import Export
 from schema.fields import After, Before, First, Last, computed, loaded, plain
 from schema.follow_request import FollowRequestConnection
+from schema.hashtag import HashtagConnection
 from schema.moderation import DecisionConnection
 from schema.node import Node, presents
 from schema.second_factor import LinkedIdentity, Passkey
@@ -182,6 +183,12 @@ class Viewer(Node):
         lambda context, viewer, page: context.sources.blocks.blocked(viewer.id, page),
         loader="blocked_user_by_id",
         description="Whom they have blocked, latest first; also those who have blocked them.",
+    )
+    followed_hashtags: HashtagConnection | None = connected(
+        HashtagConnection,
+        lambda context, viewer, page: context.sources.followed_hashtags.page(viewer.id, page),
+        loader="hashtag_by_name",
+        description="Which hashtags they follow, latest first.",
     )
     muted_users: UserConnection | None = connected(
         UserConnection,

@@ -65,6 +65,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     ],
     "uploads": [_by("owner_id")],
     "follows": [_by("follower_id"), _by("followee_id")],
+    "followed_hashtags": [_by("_id")],
     "followers": [_within("u", "f")],
     "blocks": [_by("blocker_id"), _by("blocked_id")],
     "mutes": [_by("muter_id"), _by("muted_id")],

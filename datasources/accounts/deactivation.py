@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from datasources.accounts.cached_users import UserCache
+from datasources.accounts.profile_changes import SHOWN_ELSEWHERE
 from datasources.jobs.outbox import change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
@@ -28,7 +29,7 @@ class DeactivationStore:
         self._job_queue = job_queue
 
     async def deactivate(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId) -> None:
-        """Hides an active account; moving its files and ending its sessions are pending then.
+        """Hides an active account; moving its files, listing its posts and ending its sessions are pending then.
 
         The caller ends the sessions too, so that they are over when it answers. One atomic write. Safe to repeat: an
         account that is deactivated stays as it is. `find_deactivated_in_session` finds it by the session.
@@ -39,14 +40,16 @@ class DeactivationStore:
         rested = {"$or": [{"deactivated_at": None}, {"deactivated_at": {"$lte": now - PAUSE}}]}
         query: Document = {"_id": user_id, "state": UserState.ACTIVE.value, **rested}
         values = {"state": UserState.DEACTIVATED.value, "deactivated_at": now, "deactivation_session_id": session_id}
-        if not await self._set(query, values, [Task.MOVE_FILES, Task.END_SESSIONS], now):
+        if not await self._set(query, values, [*SHOWN_ELSEWHERE, Task.END_SESSIONS], now):
             await self._refuse(user_id)
 
     async def reactivate(self, user_id: ObjectId, now: datetime) -> None:
-        """Makes a deactivated account active again; moving its files is pending then. Any other stays as it is."""
+        """Makes a deactivated account active again; moving its files and listing its posts are pending then. Any
+        other stays as it is.
+        """
         query = {"_id": user_id, "state": UserState.DEACTIVATED.value}
         values = {"state": UserState.ACTIVE.value, "deactivation_session_id": "$$REMOVE"}
-        await self._set(query, values, [Task.MOVE_FILES], now)
+        await self._set(query, values, SHOWN_ELSEWHERE, now)
 
     async def state_of(self, user_id: ObjectId) -> UserState | None:
         """The state of an account as it is stored; None if there is none."""

@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from datasources.mongo.client import Document
+from domain.jobs import Task
 
+SHOWN_ELSEWHERE = (Task.MOVE_FILES, Task.LIST)  # what follows when strangers see more or less of an account
 SCREENED = ("display_name", "biography", "website", "avatar")  # with the handle
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.accounts.cached_users import UserCache
+from datasources.accounts.profile_changes import SHOWN_ELSEWHERE
 from datasources.jobs.outbox import Stage, change
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.redis.invalidation import InvalidatingWrites
-from domain.jobs import Fact, Task
+from domain.jobs import Fact
 from domain.lenient_reading import known_value
 from domain.records.users import AccountStanding, Role, UserState
 
@@ -47,8 +48,9 @@ class StandingStore:
     ) -> Document | None:
         """Sets the standing that a decision (`by`) gives an account, within the caller's transaction.
 
-        Returns the document, for `enqueue`; None if the account is deleted. Moving its files is pending if strangers
-        see more or less of it than before. The end of a suspension gives the account back the state that it had.
+        Returns the document, for `enqueue`; None if the account is deleted. Moving its files and listing its posts are
+        pending if strangers see more or less of it than before. The end of a suspension gives the account back the
+        state that it had.
         """
         async with self._writes.invalidating([user_id], session) as users:
             return await users.find_one_and_update(
@@ -61,7 +63,7 @@ class StandingStore:
         values = {"state": _SUSPENDED, "state_before": {"$cond": [_IS_SUSPENDED, "$state_before", "$state"]}}
         async with self._writes.invalidating([user_id]) as users:
             await users.update_one(
-                {**query, **_present(user_id)}, change(values, [Task.MOVE_FILES], now, watched="state")
+                {**query, **_present(user_id)}, change(values, SHOWN_ELSEWHERE, now, watched="state")
             )
 
     async def enqueue(self, user: Document) -> None:
@@ -97,4 +99,4 @@ def _standing(standing: AccountStanding, now: datetime, by: ObjectId, until: dat
         before = {"$ifNull": ["$state_before", UserState.ACTIVE.value]}
         values["state"] = {"$cond": [_IS_SUSPENDED, before, "$state"]}
         values["state_before"] = "$$REMOVE"
-    return change(values, [Task.MOVE_FILES], now, watched="state")
+    return change(values, SHOWN_ELSEWHERE, now, watched="state")

@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.known_devices import DEVICES
-from datasources.accounts.profile_changes import SCREENED, turns_to_public_after
+from datasources.accounts.profile_changes import SCREENED, SHOWN_ELSEWHERE, turns_to_public_after
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
@@ -173,8 +173,9 @@ class UserStore(BatchedReads[UserRecord]):
         """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat.
 
         None, with no change, for a deleted account. If an account goes public, accepting its requests is pending; if
-        strangers may see more or less than before, moving its files is. Raises Refusal (QUOTA_EXCEEDED), and changes
-        nothing, if a private account would go public more often than `turns_to_public` times in 24 hours.
+        strangers may see more or less than before, moving its files and listing its posts are. Raises Refusal
+        (QUOTA_EXCEEDED), and changes nothing, if a private account would go public more often than `turns_to_public`
+        times in 24 hours.
         """
         values = {
             name: {"$literal": value.to_document() if isinstance(value, ImageRecord) else value}
@@ -186,7 +187,7 @@ class UserStore(BatchedReads[UserRecord]):
             values["went_public_at"] = turns_to_public_after(now, turns_to_public)
             earliest = f"went_public_at.{turns_to_public - 1}"
             query["$or"] = [{"is_private": {"$ne": True}}, {earliest: {"$not": {"$gt": now - _DAY}}}]
-        pipeline = change(values, [Task.MOVE_FILES], now, watched=watched) if watched else [{"$set": values}]
+        pipeline = change(values, SHOWN_ELSEWHERE, now, watched=watched) if watched else [{"$set": values}]
         if changes.get("is_private") is False:
             pipeline.append(add_pending([Task.ACCEPT_REQUESTS], now))
         if self._job_queue.screening and any(name in values for name in SCREENED):
@@ -208,10 +209,10 @@ class UserStore(BatchedReads[UserRecord]):
             resets_at = turns[turns_to_public - 1] + _DAY
             raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message, field=["isPrivate"], resets_at=resets_at)
 
-    async def mark_files_moved(self, user: UserRecord) -> bool:
-        """Marks the moving of files done, unless the account has changed since it was read; whether it did."""
+    async def mark_done(self, user: UserRecord, task: Task) -> bool:
+        """Marks a task done, unless the account has changed since it was read; whether it did."""
         query = {"_id": user.id, "version": user.version or {"$in": [0, None]}}
-        return (await self._writes.uncached.update_one(query, mark_done(Task.MOVE_FILES))).matched_count == 1
+        return (await self._writes.uncached.update_one(query, mark_done(task))).matched_count == 1
 
     async def delete(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId | None = None) -> bool:
         """Deletes an account: nobody sees it or anything of it any more, and its handle and address are free.

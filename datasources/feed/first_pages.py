@@ -1,4 +1,4 @@
-"""The first pages of a home feed, cached: its newest entries and own posts, and the authors whose posts are pulled.
+"""The first pages of a home feed, cached: its newest entries and own posts, and whose posts are pulled.
 
 Why cached first pages miss only posts whose fan-out is pending: the authors to pull are read before the entries, so an
 author who is backfilled meanwhile is in one of the two. A post's fan-out, and an author's switch from push to pull, are
@@ -22,7 +22,8 @@ FIRST_PAGES_SECONDS = 60.0
 
 
 class FirstPages(msgspec.Struct, frozen=True):
-    """The owner's posts and those of all entries above the post `above`, newest first, and the authors to pull.
+    """The owner's posts and those of all entries above the post `above`, newest first, and the authors and topics to
+    pull.
 
     `is_whole` if above the feed's floor there are no other entries and own posts. `as_of` is when this was read.
     """
@@ -32,6 +33,7 @@ class FirstPages(msgspec.Struct, frozen=True):
     is_whole: bool
     post_ids: list[ObjectId]
     pulled: list[ObjectId]
+    topics: list[ObjectId] = []
 
     def within(self, request: PageRequest) -> list[ObjectId]:
         """Up to `limit + 1` of these posts, for a forward request."""

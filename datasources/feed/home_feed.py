@@ -1,4 +1,7 @@
-"""Reading home feeds: entries and pulled posts, merged, above a feed's floor; below the floor all posts are pulled."""
+"""Reading home feeds: entries and pulled posts, merged, above a feed's floor; below the floor all posts are pulled.
+
+The posts of followed hashtags are pulled at any depth.
+"""
 
 import asyncio
 import contextlib
@@ -6,6 +9,7 @@ import heapq
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from bson import ObjectId
@@ -13,16 +17,25 @@ from bson import ObjectId
 from datasources.feed.entries import EntryStore
 from datasources.feed.feed_states import HOLDS_ALL, FeedStates
 from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache
+from datasources.graph.followed_hashtags import FollowedHashtagStore
 from datasources.graph.follows import FollowStore
 from datasources.mongo import clock
 from datasources.posts.posts import PostStore
+from datasources.posts.topic_posts import TopicPostStore
 from datasources.redis.cache_server import CacheDown
 from datasources.redis.cache_servers import MAX_LIFE_SECONDS
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.feeds import FeedRecord
 
 RETRY_SECONDS = 1.0  # between two attempts to invalidate first pages
-_FeedAndPulled = tuple[FeedRecord, list[ObjectId]]  # the feed's state, and the authors whose posts are pulled
+
+
+class Visit(NamedTuple):
+    """The state of a feed, and the authors and the topics whose posts are pulled."""
+
+    feed: FeedRecord
+    pulled: list[ObjectId]
+    topics: list[ObjectId]
 
 
 @dataclass
@@ -33,7 +46,9 @@ class HomeFeed:
     _states: FeedStates
     _first_pages: FirstPagesCache
     _posts: PostStore
+    _listed: TopicPostStore
     _follows: FollowStore
+    _followed_hashtags: FollowedHashtagStore
 
     async def page(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """Post ids of a home feed, newest first, down to the first post ever; the owner is noted to be active.
@@ -41,18 +56,21 @@ class HomeFeed:
         No post is missing but those whose fan-out is pending. If the feed changes while it is read, the whole page is
         pulled. `as_of` is when a cached page was read.
         """
-        request, visits = request.expects(ObjectId), list[_FeedAndPulled]()
+        request, visits = request.expects(ObjectId), list[Visit]()
         first_pages = await self._cached_first_pages(owner_id, request, visits)
         post_ids = None if first_pages is None else await self._from_first_pages(owner_id, first_pages, request)
         if first_pages is not None and post_ids is not None:
-            page = cut_page(request, [(post_id, post_id) for post_id in post_ids])
+            listed = await self._listed.latest_of(first_pages.topics, request)
+            page = _to_page(request, post_ids, listed)
             return msgspec.structs.replace(page, as_of=first_pages.as_of)
-        return await self._page(*(visits[0] if visits else await self._note_visit(owner_id)), request)
+        return await self._page(visits[0] if visits else await self._note_visit(owner_id), request)
 
     async def peek(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """As `page`, for somebody else than the owner: nothing is noted."""
-        feed, pulled = await asyncio.gather(self._states.find(owner_id), self._follows.to_pull(owner_id))
-        return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
+        feed, pulled, topics = await asyncio.gather(
+            self._states.find(owner_id), self._follows.to_pull(owner_id), self._followed_hashtags.topic_ids(owner_id)
+        )
+        return await self._page(Visit(feed or FeedRecord(id=owner_id), pulled, topics), request)
 
     async def show_latest(self, owner_id: ObjectId) -> None:
         """Has the first pages read again, so that from now on `page` shows whatever `peek` has shown.
@@ -66,17 +84,23 @@ class HomeFeed:
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _note_visit(self, owner_id: ObjectId) -> _FeedAndPulled:
-        return await asyncio.gather(self._states.note_visit(owner_id, clock.now()), self._follows.to_pull(owner_id))
+    async def _note_visit(self, owner_id: ObjectId) -> Visit:
+        return Visit(
+            *await asyncio.gather(
+                self._states.note_visit(owner_id, clock.now()),
+                self._follows.to_pull(owner_id),
+                self._followed_hashtags.topic_ids(owner_id),
+            )
+        )
 
     async def _cached_first_pages(
-        self, owner_id: ObjectId, request: PageRequest, visits: list[_FeedAndPulled]
+        self, owner_id: ObjectId, request: PageRequest, visits: list[Visit]
     ) -> FirstPages | None:
         """The feed's first pages, if cached. A request from the top fills the cache and `visits`."""
 
         async def load(_owner_ids: Sequence[ObjectId]) -> list[FirstPages | None]:
             visits.append(await self._note_visit(owner_id))
-            return [await self._read_first_pages(*visits[-1])]
+            return [await self._read_first_pages(visits[-1])]
 
         if request.after is None and not request.backward:
             return (await self._first_pages.read([owner_id], load))[0]
@@ -84,7 +108,8 @@ class HomeFeed:
             return None if request.backward else (await self._first_pages.cached([owner_id])).get(owner_id)
         return None
 
-    async def _read_first_pages(self, feed: FeedRecord, pulled: Sequence[ObjectId]) -> FirstPages | None:
+    async def _read_first_pages(self, visit: Visit) -> FirstPages | None:
+        feed = visit.feed
         if feed.floor is None:
             return None
         as_of = clock.now()
@@ -94,7 +119,7 @@ class HomeFeed:
             return None
         is_whole = len(newest) <= FIRST_PAGES_ENTRIES
         above = feed.floor if is_whole else newest[FIRST_PAGES_ENTRIES]
-        return FirstPages(as_of, above, is_whole, newest[:FIRST_PAGES_ENTRIES], list(pulled))
+        return FirstPages(as_of, above, is_whole, newest[:FIRST_PAGES_ENTRIES], visit.pulled, visit.topics)
 
     async def _from_first_pages(
         self, owner_id: ObjectId, first_pages: FirstPages, request: PageRequest
@@ -113,11 +138,14 @@ class HomeFeed:
         rest = msgspec.structs.replace(request, limit=request.limit - len(post_ids))
         return post_ids + await self._below_floor(FeedRecord(id=owner_id, floor=first_pages.above), rest)
 
-    async def _page(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> Page[ObjectId]:
-        post_ids = await self._walk(feed, pulled, request)
+    async def _page(self, visit: Visit, request: PageRequest) -> Page[ObjectId]:
+        feed, pulled, topics = visit
+        post_ids, listed = await asyncio.gather(
+            self._walk(feed, pulled, request), self._listed.latest_of(topics, request)
+        )
         if feed.floor is not None and not await self._states.is_still(feed):
             post_ids = await self._walk(msgspec.structs.replace(feed, floor=None), [], request)
-        return cut_page(request, [(post_id, post_id) for post_id in post_ids])
+        return _to_page(request, post_ids, listed)
 
     async def _walk(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> list[ObjectId]:
         """Up to `limit + 1` post ids in walking order: entries and pulled posts above the floor, pulled ones below."""
@@ -157,6 +185,10 @@ def _bounded(request: PageRequest, *, below: ObjectId | None = None, above: Obje
     after = min((key for key in (request.after, below) if isinstance(key, ObjectId)), default=None)
     before = max((key for key in (request.before, above) if isinstance(key, ObjectId)), default=None)
     return msgspec.structs.replace(request, after=after, before=before)
+
+
+def _to_page(request: PageRequest, *walks: Sequence[ObjectId]) -> Page[ObjectId]:
+    return cut_page(request, [(post_id, post_id) for post_id in _merge(request, *walks)])
 
 
 def _merge(request: PageRequest, *walks: Sequence[ObjectId]) -> list[ObjectId]:

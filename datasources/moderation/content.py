@@ -70,7 +70,7 @@ class ModeratedContent:
             is_shown = {"$eq": ["$status", PostStatus.READY.value]}  # else what hides it goes on to hold
             labelled_by = {"$cond": [is_shown, decision_id, "$moderated_by"]}
             return [{"$set": {"is_sensitive": True, "moderated_by": labelled_by}}]
-        tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES]
+        tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.LIST, Task.MOVE_FILES]
         values: dict[str, Any] = {"status": _STATUSES[action].value, "moderated_by": decision_id}
         if action is ModerationAction.RESTORE:
             values |= {"is_sensitive": False, "moderated_by": "$$REMOVE"}

@@ -40,6 +40,7 @@ def _naming(field: str) -> IndexModel:
 TOP_COMMENTS = [("post_id", UP), ("parent_id", UP), ("deleted", UP), ("like_count", DOWN), ("_id", DOWN)]
 SHOWN_POSTS = [("author_id", UP), ("status", UP), ("deleted", UP), ("_id", DOWN)]
 UNSEEN = "unseen_by_seq"
+TOPIC_POSTS = [("topic_id", UP), ("post_id", UP)]
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
 _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
@@ -103,6 +104,13 @@ INDEXES: dict[str, list[IndexModel]] = {
         _naming("images.tagged_users.user_id"),
         _naming("image_inputs.tagged_users.user_id"),
     ],
+    "topics": [_EXPIRES, IndexModel([("point", "2dsphere")])],
+    "topic_posts": [
+        IndexModel(TOPIC_POSTS, unique=True),
+        IndexModel([("topic_id", UP), ("listed", UP), ("score", DOWN), ("post_id", DOWN)]),
+        _pending_by("topic_id"),
+    ],
+    "followed_hashtags": [],
     "post_likes": _LIKES,
     "comment_likes": _LIKES,
     "comments": [

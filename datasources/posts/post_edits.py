@@ -21,7 +21,7 @@ WORDS = ("caption", "location")  # a change of these sets `edited_at`
 def edit(changes: Mapping[str, Any], now: datetime, screening: Sequence[Task] = ()) -> list[Stage]:
     """Sets these fields; None clears one. Sets `edited_at` only if a field of `WORDS` changes.
 
-    The tasks of `screening` are pending if such a field is given.
+    The tasks of `screening` are pending if such a field is given, and LIST if the hashtags or the place are.
     """
     values: Document = {
         name: {"$literal": value.to_document() if isinstance(value, Record) else value}
@@ -30,9 +30,10 @@ def edit(changes: Mapping[str, Any], now: datetime, screening: Sequence[Task] = 
     differ = [{"$ne": [{"$ifNull": [f"${name}", None]}, values[name]]} for name in WORDS if name in values]
     dated: Stage = {"$set": {"edited_at": {"$cond": [{"$or": differ}, now, "$edited_at"]}}}
     screened = [add_pending(screening, now)] if screening and differ else []
+    listed = [add_pending([Task.LIST], now)] if values.keys() & {"hashtags", "location"} else []
     if "mention_ids" in values:
-        return [dated, *change(values, [Task.NOTIFY], now, watched="mention_ids"), *screened]
-    return [dated, {"$set": values}, *screened]
+        return [dated, *change(values, [Task.NOTIFY], now, watched="mention_ids"), *screened, *listed]
+    return [dated, {"$set": values}, *screened, *listed]
 
 
 def tagging(user_id: ObjectId) -> Document:

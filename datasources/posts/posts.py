@@ -16,8 +16,9 @@ from pymongo import UpdateOne
 from datasources.jobs.idempotency import delete_keeping_keys
 from datasources.jobs.outbox import ONLY_TELLING, Stage, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
+from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedReads
-from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.client import Collection, Database, Document, Readable, Session
 from datasources.mongo.counters import increment
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.lenient_reads import readable
@@ -25,6 +26,7 @@ from datasources.mongo.pages import find_page
 from datasources.mongo.queries import BY_ID, among, find_by_ids, find_ids
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.cached_posts import PostCache
+from datasources.posts.listing import add_engagement
 from datasources.posts.post_edits import edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import NotFound
@@ -43,7 +45,7 @@ _EMPTIED: Document = {
     "upload_ids": "$$REMOVE",
     **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids")},
 }
-_SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "deleted")
+_SCORED = ("author_id", "created_at", "hashtags", "like_count", "comment_count", "status", "deleted")
 
 
 class PostStore(BatchedReads[PostRecord]):
@@ -111,7 +113,7 @@ class PostStore(BatchedReads[PostRecord]):
 
         Atomic. Raises NotFound for a post that does not exist or is somebody else's.
         """
-        pending = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP, *self._job_queue.publishing]
+        pending = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.LIST, Task.CLEAN_UP, *self._job_queue.publishing]
         changes = {"$set": {"deleted": True, "deleted_at": now, **pending_fields(pending, now)}, "$inc": {"version": 1}}
         own: Document = {"_id": post_id, "author_id": author_id}
         document = await self._edit({**own, "deleted": False}, changes)
@@ -154,20 +156,20 @@ class PostStore(BatchedReads[PostRecord]):
         await self._writes.uncached.update_many(among(posts, "author_id"), pipeline, session=session, hint=BY_ID)
 
     async def add_likes(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
-        """Adds to posts' like counts, within the caller's transaction."""
+        """Adds to posts' like counts, within the caller's transaction; LIST is pending where they move by that."""
         async with self._writes.invalidating(deltas, session) as posts:
-            await increment(posts, "like_count", deltas, session, self._where)
+            await self._add_engagement(posts, "like_count", deltas, session)
 
     async def add_comments(
         self, deltas: Mapping[ObjectId, int], previews: Mapping[ObjectId, list[ObjectId]], session: Session
     ) -> None:
-        """Adds to posts' comment counts and sets previews, within the caller's transaction."""
+        """Adds to posts' comment counts, as `add_likes` does, and sets previews, within the caller's transaction."""
         updates = [
             UpdateOne(self._one(post_id), {"$set": {"preview_comment_ids": previews[post_id]}})
             for post_id in sorted(previews)
         ]
         async with self._writes.invalidating({*deltas, *previews}, session) as posts:
-            await increment(posts, "comment_count", deltas, session, self._where)
+            await self._add_engagement(posts, "comment_count", deltas, session)
             if updates:
                 await posts.bulk_write(updates, ordered=False, session=session)
 
@@ -217,6 +219,15 @@ class PostStore(BatchedReads[PostRecord]):
     async def _shown_by(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
         query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}
         return await find_page(self._posts, query, request, projection={"author_id": 1}, hint=SHOWN_POSTS)
+
+    async def _add_engagement(
+        self, posts: Collection, counter: str, deltas: Mapping[ObjectId, int], session: Session
+    ) -> None:
+        """In the order of the ids, so that concurrent duplicates conflict at the first id that they share."""
+        now, moved = clock.now(), [(post_id, by) for post_id, by in sorted(deltas.items()) if by]
+        updates = [UpdateOne(self._one(post_id), add_engagement(counter, by, now)) for post_id, by in moved]
+        if updates:
+            await posts.bulk_write(updates, ordered=False, session=session)
 
     async def _edit(self, query: Document, changes: Document | list[Stage]) -> Document | None:
         async with self._writes.invalidating([query["_id"]]) as posts:

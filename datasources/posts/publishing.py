@@ -106,7 +106,7 @@ class PublishingStore:
         self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime, session: Session
     ) -> Document | None:
         """Makes a post in PROCESSING READY in the caller's transaction; returns it, to enqueue its jobs, or None."""
-        tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES, *self._job_queue.publishing]
+        tasks = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.LIST, Task.MOVE_FILES, *self._job_queue.publishing]
         pending = pending_fields([*tasks, *self._job_queue.screening], now)
         values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
         post = await self._leave_processing(post_id, {"$set": values}, session)

@@ -25,6 +25,7 @@ CONCURRENCY = 8
 DRAIN_SECONDS = 180.0
 POLL_SECONDS = 0.2
 PATIENCE = 1.0  # seconds without progress; then we do the work ourselves, which is harmless beside a worker
+FOLLOWED_HASHTAGS = ("mountains", "forest")
 SKY, DOTS = 1, 2  # posts: emi's northern lights and ana's own latest
 
 _DONE_BY = {
@@ -47,7 +48,9 @@ class Activity:
         self._is_alone = False  # no worker runs
 
     async def follow(self) -> None:
-        """Makes everybody follow their friends, whom the private account accepts."""
+        """Makes everybody follow their friends, whom the private account accepts, and the demo's user some hashtags."""
+        for hashtag in FOLLOWED_HASHTAGS:
+            await self._sources.followed_hashtags.follow(user_id(DEMO_USERNAME), hashtag)
         for person in PEOPLE:
             for name in person.follows:
                 follower_id, followee_id = user_id(person.username), user_id(name)

@@ -25,6 +25,12 @@ class LocationRecord(Record, frozen=True, kw_only=True):
     longitude: float | None = None
 
 
+class PlacedLocation(LocationRecord, frozen=True, kw_only=True):
+    """A location with the place that it is of, if the post is listed under one."""
+
+    place_id: ObjectId | None = None
+
+
 class PostImage(Record, frozen=True, kw_only=True):
     """What the author gives for one image of a post, before it is rendered."""
 
@@ -55,6 +61,7 @@ class PostRecord(Stored, frozen=True, kw_only=True, dict=True):
     hashtags: list[str] = []
     mention_ids: list[ObjectId] = []
     location: LocationRecord | None = None
+    place_id: ObjectId | None = None
     comments_enabled: bool = True
     status: PostStatus
     is_sensitive: bool = False
@@ -72,6 +79,14 @@ class PostRecord(Stored, frozen=True, kw_only=True, dict=True):
     def posted_images(self) -> list[ImageRecord]:
         """Its images as the API shows them: a `PostedImage` where people are tagged."""
         return [PostedImage.of(image, self.author_id) if image.tagged_users else image for image in self.images]
+
+    @cached_property
+    def placed_location(self) -> PlacedLocation | None:
+        """Its location as the API shows it."""
+        if self.location is None:
+            return None
+        at = self.location
+        return PlacedLocation(name=at.name, latitude=at.latitude, longitude=at.longitude, place_id=self.place_id)
 
     @property
     def tagged_ids(self) -> list[ObjectId]:

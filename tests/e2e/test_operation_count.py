@@ -44,9 +44,11 @@ EVERYTHING = (
 
 # How the reader stands to some people: follows both ways, blocks, mutes.
 PEOPLE = Counter({"find users": 1, "find follows": 1, "find blocks": 1, "find mutes": 1})
-# From where on the feed is complete, before and after the rest; whom it does not hold yet, its entries, and the posts
-# of those and of the reader's own.
-SKELETON = Counter({"find feeds": 2, "find follows": 1, "find feed_entries": 1, "find posts": 1})
+# From where on the feed is complete, before and after the rest; whom it does not hold yet, its entries, the posts of
+# those and of the reader's own, and which hashtags the reader follows.
+SKELETON = Counter(
+    {"find feeds": 2, "find follows": 1, "find feed_entries": 1, "find posts": 1, "find followed_hashtags": 1}
+)
 # Below what is kept: whom the reader follows, and their posts; two finds of more than two hundred authors.
 PULL = Counter({"find follows": 1, "find posts": 1})
 POSTS_AND_AUTHORS = Counter({"find posts": 1}) + PEOPLE
@@ -117,11 +119,11 @@ async def warm_operations(
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
-async def test_a_page_of_the_feed_takes_sixteen_operations(feed: tuple[World, UserRecord], size: int) -> None:
+async def test_a_page_of_the_feed_takes_seventeen_operations(feed: tuple[World, UserRecord], size: int) -> None:
     nodes, taken = await operations(*feed, FEED, first=size)
     assert len(nodes) == size
     assert taken == FEED_PAGE
-    assert sum(taken.values()) == 16
+    assert sum(taken.values()) == 17
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
@@ -148,13 +150,13 @@ async def test_a_page_further_down_takes_as_many(feed: tuple[World, UserRecord])
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
-async def test_a_page_with_everybody_on_it_takes_twenty_six(feed: tuple[World, UserRecord], size: int) -> None:
+async def test_a_page_with_everybody_on_it_takes_twenty_seven(feed: tuple[World, UserRecord], size: int) -> None:
     nodes, taken = await operations(*feed, EVERYTHING, first=size)
     assert len(nodes) == size
     assert all(node["mentions"] and node["images"][0]["taggedUsers"] for node in nodes)
     assert all(comment["mentions"] for node in nodes for comment in node["previewComments"])
     assert taken == ALL_OF_IT
-    assert sum(taken.values()) == 26
+    assert sum(taken.values()) == 27
 
 
 @pytest.mark.parametrize("floor", ["in the middle", "at the top", "none"])
@@ -167,7 +169,7 @@ async def test_pulled_authors_take_two_more_operations(feed: tuple[World, UserRe
     nodes, taken = await operations(*feed, FEED, first=PAGE_SIZE_MAX)
     await world.sources.database["feeds"].replace_one({"_id": reader.id}, state)
     assert len(nodes) == PAGE_SIZE_MAX
-    kept = SKELETON if floor != "none" else Counter({"find feeds": 1, "find follows": 1})
+    kept = SKELETON if floor != "none" else Counter({"find feeds": 1, "find follows": 1, "find followed_hashtags": 1})
     assert taken == FEED_PAGE - SKELETON + kept + PULL
 
 
@@ -180,7 +182,7 @@ RANKED_ON = Counter({"find rankings": 1}) + FEED_PAGE - SKELETON
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
-async def test_a_ranked_page_takes_three_more_to_begin_and_four_fewer_to_go_on(
+async def test_a_ranked_page_takes_three_more_to_begin_and_five_fewer_to_go_on(
     feed: tuple[World, UserRecord], size: int
 ) -> None:
     world, reader = feed
@@ -188,7 +190,7 @@ async def test_a_ranked_page_takes_three_more_to_begin_and_four_fewer_to_go_on(
     nodes, taken = await operations(*feed, RANKED, first=size)
     assert len(nodes) == size
     assert taken == RANKED_ANEW
-    assert sum(taken.values()) == 19
+    assert sum(taken.values()) == 20
     first = await world.execute(RANKED, reader, first=5)
     assert first.data is not None
     nodes, taken = await operations(*feed, RANKED, first=size, after=first.data["feed"]["pageInfo"]["endCursor"])

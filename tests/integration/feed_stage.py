@@ -32,6 +32,7 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
     edges { node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   }
 }"""
+HASHTAGS = ("sea", "sun")
 OTHER_TASKS = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP}
 # Where a process may die or another action may come in between: a store and its method.
 POINTS = (
@@ -50,6 +51,7 @@ POINTS = (
     ("follows", "mark_done"),
     ("followers", "add"),
     ("posts", "shown_by_authors"),
+    ("followed_hashtags", "topic_ids"),
 )
 Action = Callable[[], Awaitable[object]]
 Point = tuple[str, str]
@@ -60,15 +62,18 @@ class Died(Exception):
 
 
 class Truth:
-    """The posts that a feed must show, and those that it may show because their fan-out is pending."""
+    """The posts that a feed must show, and those that it may show because their fan-out or listing is pending."""
 
-    def __init__(self, posts: Sequence[dict[str, Any]], owner_id: ObjectId) -> None:
-        self.may = {post["_id"] for post in posts}
-        self.must = {
+    def __init__(
+        self, by_author: Sequence[dict[str, Any]], by_hashtag: Sequence[dict[str, Any]], owner_id: ObjectId
+    ) -> None:
+        self.may = {post["_id"] for post in (*by_author, *by_hashtag)}
+        fanned_out = {
             post["_id"]
-            for post in posts
+            for post in by_author
             if post["author_id"] == owner_id or Task.FAN_OUT.value not in post.get("outbox", ())
         }
+        self.must = fanned_out | {post["_id"] for post in by_hashtag if "listed" in post}
 
 
 class FeedStage:
@@ -111,13 +116,18 @@ class FeedStage:
         verb = self.sources.mutes.mute if mutes else self.sources.mutes.unmute
         await verb(self.users[muter].id, self.users[muted].id)
 
+    async def follow_hashtag(self, follower: int, name: str, *, follows: bool) -> None:
+        """Follows a hashtag, or not any more."""
+        store = self.sources.followed_hashtags
+        await (store.follow if follows else store.unfollow)(self.users[follower].id, name)
+
     async def change_privacy(self, owner: int, *, private: bool) -> None:
         """Makes an account private or public."""
         await self.sources.users.update_profile(self.users[owner].id, {"is_private": private})
 
-    async def post(self, author: int, *, late: bool) -> None:
+    async def post(self, author: int, *, late: bool, hashtags: Sequence[str] = ()) -> None:
         """Creates a post, which is READY at once, or `late`: after posts that are newer."""
-        draft = await self.world.draft(self.users[author])
+        draft = await self.world.draft(self.users[author], hashtags=list(hashtags))
         if late:
             self.drafts.append(draft)
         else:
@@ -227,13 +237,22 @@ class FeedStage:
         raise AssertionError(f"still pending: {jobs}")
 
     async def truth(self, owner: int) -> Truth:
-        """By definition: the ready posts of the owner and of those they follow and have not muted."""
+        """By definition: the ready posts of the owner, of those they follow, and of hashtags they follow; none of muted
+        people.
+
+        For a hashtag, only posts that the owner may see: those of public accounts, without a block.
+        """
         owner_id, database = self.users[owner].id, self.sources.database
         follows = await database["follows"].find({"follower_id": owner_id, "state": "FOLLOWING"}).to_list()
         muted = {row["muted_id"] async for row in database["mutes"].find({"muter_id": owner_id})}
         authors = [owner_id, *({row["followee_id"] for row in follows} - muted)]
-        shown = {"author_id": {"$in": authors}, "status": "READY", "deleted": False}
-        return Truth(await database["posts"].find(shown).to_list(), owner_id)
+        shown = {"status": "READY", "deleted": False}
+        by_author = await database["posts"].find({"author_id": {"$in": authors}, **shown}).to_list()
+        names = [followed.name for followed in await self.sources.followed_hashtags.of_account(owner_id)]
+        public = {row["_id"] async for row in database["users"].find({"is_private": {"$ne": True}})}
+        others = [each for each in public - muted - set(authors) if not await self._is_blocked(owner_id, each)]
+        with_hashtag = {"author_id": {"$in": others}, "hashtags": {"$in": names}, **shown}
+        return Truth(by_author, await database["posts"].find(with_hashtag).to_list(), owner_id)
 
     async def _read_all(self, owner: int, size: int, *, backward: bool) -> list[ObjectId]:
         seen: list[ObjectId] = []

@@ -21,7 +21,7 @@ import workers.handlers.fan_out
 from config import Settings
 from datasources.feed.entries import EntryStore
 from datasources.mongo.client import Document
-from tests.integration.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
+from tests.integration.feed_stage import HASHTAGS, PEOPLE, POINTS, SIZES, FeedStage
 from tests.support.factories import World, opened
 from tests.support.state_machines import AsyncMachine, player
 
@@ -33,6 +33,7 @@ pairs = st.sampled_from(list(permutations(range(PEOPLE), 2)))
 picks = st.integers(0, 60)  # an index into a list of any length
 sizes = st.sampled_from(SIZES)
 points = st.sampled_from(POINTS)
+hashtags = st.sets(st.sampled_from(HASHTAGS))
 CHANGES = ("unfollow", "follow", "follow again", "work", "read", "away", "renew", "refreshes due")
 
 
@@ -84,14 +85,18 @@ class Feeds(AsyncMachine):
     def mute(self, pair: Pair, mutes: bool) -> None:
         self.step(self.stage.mute(*pair, mutes=mutes))
 
+    @rule(follower=people, name=st.sampled_from(HASHTAGS), follows=st.booleans())
+    def follow_hashtag(self, follower: int, name: str, follows: bool) -> None:
+        self.step(self.stage.follow_hashtag(follower, name, follows=follows))
+
     @rule(owner=people, private=st.booleans())
     def change_privacy(self, owner: int, private: bool) -> None:
         self.step(self.stage.change_privacy(owner, private=private))
 
     @precondition(lambda self: len(self.stage.posts) + len(self.stage.drafts) < MAX_POSTS)
-    @rule(author=people, late=st.booleans())
-    def post(self, author: int, late: bool) -> None:
-        self.step(self.stage.post(author, late=late))
+    @rule(author=people, late=st.booleans(), names=hashtags)
+    def post(self, author: int, late: bool, names: set[str]) -> None:
+        self.step(self.stage.post(author, late=late, hashtags=sorted(names)))
 
     @precondition(lambda self: self.stage.drafts)
     @rule(pick=picks)

@@ -176,6 +176,16 @@ def upload(**values: Any) -> Break:
     return run
 
 
+async def post_of_an_older_version(world: World, _scene: Scene) -> None:
+    for name in ("topics", "topic_posts"):
+        await world.sources.database[name].delete_many({})
+    await world.sources.database["posts"].update_many({}, {"$unset": {"listed": ""}})
+
+
+async def listed_post_of_nobody(world: World, _scene: Scene) -> None:
+    await insert(world, "topic_posts", topic_id=ObjectId(), post_id=ObjectId(), listed=True, counted=False, score=1)
+
+
 async def session_of_nobody(world: World, _scene: Scene) -> None:
     await world.sources.sessions.open(ObjectId(), None, now())
 
@@ -294,6 +304,8 @@ BREAKS: dict[str, Break] = {
     "post.empty": post_without_images,
     "post.deleted": deleted_post_with_nothing_pending,
     "post.area": public_post_of_a_private_account,
+    "post.listed": post_of_an_older_version,
+    "topic_post.wrong": listed_post_of_nobody,
     "upload.owner_id": upload(owner_id=ObjectId(), **FAILED),
     "upload.awaiting_bytes": upload(),
     "upload.processing": upload(status="PROCESSING"),

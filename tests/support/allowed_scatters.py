@@ -63,6 +63,9 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "notifications datasources.notifications.notification_log.NotificationStore._about",
         "notifications datasources.notifications.notification_log.NotificationStore.withdraw",
     ),
+    "Places lie by their names, so that those of one name are found together; who looks around a point asks all.": (
+        "topics datasources.posts.places.PlaceStore.near",
+    ),
     "A key that a client first sent to the version before is known by its author.": (
         "comments datasources.posts.commenting.CommentingStore.add",
         "comments datasources.posts.commenting.CommentingStore.added_at_older_version",

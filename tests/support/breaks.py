@@ -41,13 +41,17 @@ def lose(collection: str) -> Break:
 
 
 BREAKS: dict[str, tuple[Break, set[str]]] = {
-    "a post's likes": (counter("posts", "like_count"), {"post.like_count"}),
-    "a post's comments": (counter("posts", "comment_count"), {"post.comment_count"}),
+    "a post's likes": (counter("posts", "like_count"), {"post.like_count", "topic_post.wrong"}),
+    "a post's comments": (counter("posts", "comment_count"), {"post.comment_count", "topic_post.wrong"}),
     "a comment's likes": (counter("comments", "like_count"), {"comment.like_count"}),
     "a comment's replies": (counter("comments", "reply_count"), {"comment.reply_count"}),
     "a user's posts": (counter("users", "post_count"), {"user.post_count"}),
     "a user's followers": (counter("users", "follower_count"), {"user.follower_count"}),
     "a user's following": (counter("users", "following_count"), {"user.following_count"}),
+    "a hashtag's posts": (update("topics", {"post_count": 9}), {"topic.post_count"}),
+    "a hashtag": (lose("topics"), {"topic_post.wrong"}),
+    "what a hashtag lists": (lose("topic_posts"), {"post.listed", "topic.post_count"}),
+    "where a post stands": (update("topic_posts", {"score": 1}), {"topic_post.wrong"}),
     "previews": (update("posts", {"preview_comment_ids": []}), {"post.preview_comment_ids"}),
     "a like without its pending tasks": (
         update("post_likes", {"liked": False}),
@@ -63,7 +67,14 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
     "a file": (lose_a_file, {"post.images"}),
     "a post": (
         lose_the_post,
-        {"user.post_count", "notification.withdrawn", "feed_entry", "post_like.target_id", "comment.post_id"},
+        {
+            "user.post_count",
+            "notification.withdrawn",
+            "feed_entry",
+            "post_like.target_id",
+            "comment.post_id",
+            "topic_post.wrong",
+        },
     ),
     "a mention": (
         update("notifications", {"kind": "MENTIONED"}, {"kind": "POST_READY"}),

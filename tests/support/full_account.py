@@ -19,7 +19,7 @@ from domain.mails import MailKind, TokenPurpose
 from domain.records.comments import CommentRecord
 from domain.records.images import TagRecord
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
-from domain.records.posts import PostDraft, PostImage, PostRecord
+from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
 from domain.records.uploads import UploadStatus
 from domain.records.users import Device, Role, UserRecord
 from domain.visibility import Area
@@ -118,6 +118,7 @@ async def _create_relations(world: World, ana: UserRecord, others: Sequence[User
     await sources.blocks.block(eve.id, ana.id, now=now())
     await sources.mutes.mute(ana.id, fay.id)
     await sources.mutes.mute(cat.id, ana.id)
+    await sources.followed_hashtags.follow(ana.id, "sea")
     await world.drain()
 
 
@@ -130,6 +131,8 @@ async def create_post_with_files(
         images=[PostImage(upload_id=upload_id, tagged_users=tags) for upload_id in upload_ids],
         caption="with " + " ".join(f"@{user.username}" for user in people),
         mention_ids=[user.id for user in people],
+        hashtags=["sea"],
+        location=LocationRecord(name="The sea", latitude=54.0, longitude=10.0),
     )
     key = Idempotency.of(f"post {upload_ids[0]}", "createPost", {})
     post = await world.sources.publishing.create(author.id, draft, now(), key)

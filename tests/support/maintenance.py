@@ -10,9 +10,11 @@ from workers.maintenance.checks.check import Finding
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 
+HASHTAG = "sea"
+
 
 class Scene:
-    """Bob follows Ana, likes her post and comments on it. Ana likes and answers his comment."""
+    """Bob follows Ana, likes her post, which has a hashtag, and comments on it. Ana likes and answers his comment."""
 
     ana: UserRecord
     bob: UserRecord
@@ -26,7 +28,7 @@ class Scene:
         scene.ana, scene.bob = await world.users(2)
         await world.open_feeds(scene.ana, scene.bob)
         await world.follow(scene.bob, scene.ana)
-        scene.post = await world.post(scene.ana)
+        scene.post = await world.post(scene.ana, hashtags=[HASHTAG])
         await store_files(world, scene.post)
         await world.sources.post_likes.like(scene.post.id, scene.bob.id, now())
         comment = await world.comment(scene.post, scene.bob)

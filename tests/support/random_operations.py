@@ -187,7 +187,7 @@ class RandomOperations:
         self.declared.append(f"${variable}: {declared}")
         return f"${variable}"
 
-    def value(  # noqa: PLR0911  one for each argument
+    def value(  # noqa: C901, PLR0911  one for each argument
         self, name: str, key: str, definition: GraphQLArgument
     ) -> tuple[Any] | None:
         """A value in a tuple; None to leave the argument out."""
@@ -210,6 +210,12 @@ class RandomOperations:
                 return (choice(cursors),) if cursors and self.chance(0.15) else None
             case "subjectId":
                 return (choice(things.ids),) if self.chance(0.5) else None
+            case "name":
+                return (choice(["two words", ""] if self.mistake(0.2) else ["sea", "#Sea", "land"]),)
+            case "latitude" | "longitude":
+                return (choice([91.5, -1e9] if self.mistake(0.1) else [54.0, 10.0, 54.01, -12.5]),)
+            case "withinMeters":
+                return (choice([0, 10**6] if self.mistake(0.1) else [1, 1_000, 20_000]),) if self.chance(0.5) else None
             case "width":
                 return (choice([10**6, -1]) if self.mistake(0.4) else choice([1, 150, 640]),)
             case _:

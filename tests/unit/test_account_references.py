@@ -9,6 +9,8 @@ ELSEWHERE = {
     "leases": "names of processes",
     "spent_challenges": "hashes, which a TTL index deletes within minutes",
     "failures": "deleted when their job is done",
+    "topics": "names of hashtags",
+    "topic_posts": "ids of posts, which are taken off with the post",
     "purges": "names accounts only by what stands for them in keys",
     "registrations": "of accounts that do not exist yet; a TTL index deletes them",
     "webhook_endpoints": "holds nothing of accounts",

@@ -94,6 +94,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "passkeys of an account": limits.PASSKEYS_MAX,
         "linked identities of an account": limits.IDENTITIES_MAX,
         "people one follows": limits.FOLLOWING_MAX,
+        "hashtags one follows": limits.FOLLOWED_HASHTAGS_MAX,
     },
     "text | characters at most": {
         "caption": limits.CAPTION_MAX,

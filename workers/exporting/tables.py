@@ -98,6 +98,10 @@ def _person(field: str) -> Callable[[Document], Row]:
     return lambda edge: {"user": Person(edge[field]), "since": _created(edge)}
 
 
+def _hashtags(account: Document) -> Row:
+    return {"followed": [each["name"] for each in account.get("followed", ())]}
+
+
 def _notification(notification: Document) -> Row:
     return {
         "kind": notification["kind"],
@@ -187,6 +191,7 @@ TABLES: Sequence[Table] = (
     Table(name="followers", collection="follows", query=_by("followee_id", **_STANDING), row=_follow("follower_id")),
     Table(name="blocked", collection="blocks", query=_by("blocker_id"), row=_person("blocked_id")),
     Table(name="muted", collection="mutes", query=_by("muter_id"), row=_person("muted_id")),
+    Table(name="followed_hashtags", collection="followed_hashtags", query=_by("_id"), row=_hashtags),
     Table(
         name="notifications",
         collection="notifications",

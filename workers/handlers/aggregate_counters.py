@@ -55,6 +55,12 @@ async def count_posts(tools: Tools, *keys: str) -> Collection[str]:
     return await _count(tools, keys, "author_id", posts.pending_counts, posts.set_counted, add, is_shown)
 
 
+async def count_topic_posts(tools: Tools, *keys: str) -> Collection[str]:
+    """Brings the counts of topics up to the posts that are listed under them."""
+    entries, add = tools.sources.listings.entries, tools.sources.listings.topics.add_to_counts
+    return await _count(tools, keys, "topic_id", entries.pending_counts, entries.set_counted, add, itemgetter("listed"))
+
+
 async def count_followers(tools: Tools, *keys: str) -> Collection[str]:
     """Brings users' follower counts up to who follows them."""
     return await _count_follows(tools, keys, Task.COUNT, "followee_id", "follower_count", "counted")

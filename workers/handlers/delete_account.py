@@ -105,6 +105,7 @@ async def _erase_readings(sources: Sources, user_id: ObjectId) -> bool:
     """Erases what serves only the account's own logins and reading, but for feed entries and visits."""
     await sources.factors.identities.erase(user_id)
     await sources.factors.stored.erase(user_id)
+    await sources.followed_hashtags.erase(user_id)
     await sources.feed_states.erase(user_id)
     await sources.feed_listeners.erase(user_id)
     await sources.interests.erase(user_id)

@@ -36,7 +36,7 @@ async def move_files_of_user(tools: Tools, key: str) -> None:
     while chunk := await sources.images.ids_of_owner(owner_id, after, CHUNK):
         await move_files(sources, owner_id, chunk)
         after = chunk[-1]
-    if not await sources.users.mark_files_moved(owner):
+    if not await sources.users.mark_done(owner, Task.MOVE_FILES):
         raise RetryLater
 
 

@@ -8,6 +8,7 @@ from graphql import DocumentNode, parse, validate
 from datasources.mongo.client import Document
 from resolvers.api import schema
 
+HASHTAG = "sea"  # of every post
 PERSON = """username isPrivate followerCount followingCount
   viewerFollowState viewerIsFollowed viewerHasBlocked viewerHasMuted"""
 COMMENT = "id likeCount viewerHasLiked"
@@ -29,6 +30,7 @@ PAGES = f"""query ($people: [ID!]!, $posts: [ID!]!, $comments: [ID!]!) {{
     replies(first: 50) {{ edges {{ node {{ id }} }} }}
   }} }}
   feed(first: 50) {{ edges {{ node {{ id }} }} }}
+  hashtag(name: "{HASHTAG}") {{ viewerIsFollowing postCount posts(first: 50) {{ edges {{ node {{ id }} }} }} }}
   viewer {{ followRequests(first: 50) {{ edges {{ node {{ username }} }} }} }}
 }}"""
 NOTIFICATIONS = """{ notifications(first: 50) { pageInfo { hasNextPage } edges { node {

@@ -120,10 +120,30 @@ class Expected:
         model, viewer = self.model, self.viewer
         followed = {person for person in model.people if model.state(viewer, person) == FOLLOWING}
         authors = {person for person in followed if (viewer, person) not in model.mutes} | {viewer}
-        may = [post for post in model.posts[::-1] if post.author in authors and model.sees(viewer, post)]
-        shown = [post for post in may if not post.hidden]
-        must = [post.id for post in shown if not post.is_new or (post.author == viewer and not post.was_hidden)]
-        return Among(must, [post.id for post in may])
+        own = {post.id for post in model.posts if post.author in authors and model.sees(viewer, post)}
+        shown = [post for post in model.posts if post.id in own and not post.hidden]
+        must = {post.id for post in shown if not post.is_new or (post.author == viewer and not post.was_hidden)}
+        by_hashtag = self.listed() if viewer in model.follows_hashtag else Among([], [])
+        may = own.union(by_hashtag.may)
+        return Among(must.union(by_hashtag.must), [post.id for post in model.posts[::-1] if post.id in may])
+
+    def hashtag(self) -> dict[str, Any]:
+        """The page of the hashtag that every post has."""
+        return {
+            "viewerIsFollowing": self.viewer in self.model.follows_hashtag,
+            "postCount": self._total(post.listed for post in self.model.posts),
+            "posts": self.listed(),
+        }
+
+    def listed(self) -> Among:
+        """The posts of the hashtag that the viewer sees, newest first. What is pending may be missing."""
+        model, viewer = self.model, self.viewer
+        may = [
+            post
+            for post in model.posts[::-1]
+            if post.listed.now and model.sees(viewer, post) and (viewer, post.author) not in model.mutes
+        ]
+        return Among([post.id for post in may if post.listed.counted == {True}], [post.id for post in may])
 
     def requests(self) -> Among:
         """The people who ask to follow the viewer."""

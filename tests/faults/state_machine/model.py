@@ -48,6 +48,7 @@ class Thing:
     parent: "Thing | None" = None
     exists: Fact = field(default_factory=Fact)
     counts: Fact = field(default_factory=Fact)
+    listed: Fact = field(default_factory=Fact)  # a post under its hashtag, which every post has
     mentioned: str | None = None
     hidden: bool = False
     was_hidden: bool = False
@@ -72,6 +73,7 @@ class Model:
         self.comments: list[Thing] = []
         self.blocks: set[tuple[str, str]] = set()
         self.mutes: set[tuple[str, str]] = set()
+        self.follows_hashtag: set[str] = set()
         self.states: dict[tuple[str, str], str] = {}
         self.follows = {pair: Fact() for pair in product(self.people, self.people)}
         self.notified: dict[Subject, dict[str, set[bool]]] = {}
@@ -134,6 +136,7 @@ class Model:
         if mentioned not in (None, author):
             post.mentioned = mentioned
             self._notify(_mention(post), author, post)
+        self.note_listing()
         return post
 
     def hide(self, post: Thing) -> None:
@@ -277,6 +280,10 @@ class Model:
         """Ends a mute. What was missed stays missed."""
         return self._mark(self.mutes, viewer, other, there=False)
 
+    def follow_hashtag(self, viewer: str, *, follows: bool) -> None:
+        """Follows the hashtag that every post has, or not any more."""
+        (self.follows_hashtag.add if follows else self.follows_hashtag.discard)(viewer)
+
     def set_private(self, viewer: str, *, private: bool) -> str | None:
         """Sets an account private or public. Going public accepts all requests."""
         if viewer in self.private and not private:
@@ -293,6 +300,13 @@ class Model:
         """Records, after each action, whether pending notifications would be sent by the rules of this moment."""
         for (subject, actor), thing in self._pending.items():
             self.notified[subject][actor].add(self.is_notified(subject[0], actor, thing))
+        self.note_listing()
+
+    def note_listing(self) -> None:
+        """Records, after each action, which posts strangers may see."""
+        for post in self.posts:
+            is_open = post.author not in self.private and post.author not in self.away
+            post.listed.set(is_open and post.exists.now and not post.hidden)
 
     def apply(self) -> None:
         """Nothing is pending any more: all counters and feeds are exact."""
@@ -305,7 +319,7 @@ class Model:
     def _facts(self) -> Iterator[Fact]:
         yield from self.follows.values()
         for thing in (*self.posts, *self.comments):
-            yield from (thing.exists, thing.counts)
+            yield from (thing.exists, thing.counts, thing.listed)
             yield from thing.likes.values()
 
     def _mark(self, pairs: set[tuple[str, str]], viewer: str, other: str, *, there: bool) -> str | None:

@@ -25,6 +25,7 @@ from resolvers.api import schema
 from schema.context import Context
 from tests.faults.state_machine.documents import (
     COMMENT,
+    HASHTAG,
     NOTIFICATIONS,
     PAGES,
     PERSON,
@@ -131,12 +132,14 @@ class Stage:
         await sources.database["users"].update_one({"_id": user_id}, {"$unset": {"deactivated_at": ""}})
         await sources.account.deactivation.deactivate(user_id, now(), session_id=ObjectId())
         self.model.away.add(name)
+        self.model.note_listing()
 
     async def come_back(self, *names: str) -> None:
         """Brings back those of these who are away, as a login does."""
         for name in self.model.away.intersection(names):
             await self.world.sources.account.deactivation.reactivate(self._users[name].id, now())
         self.model.away.difference_update(names)
+        self.model.note_listing()
 
     async def post(self, author: str, caption: str) -> str:
         """Makes a READY post of an upload whose file needs no rendering. Returns its id."""
@@ -147,10 +150,18 @@ class Stage:
         await sources.blobs.put_media(rendered.renditions[0].key, b"a picture", "image/jpeg")
         await sources.uploads.record_image(upload.id, rendered)
         images = [{"uploadId": to_global_id("MediaUpload", upload.id)}]
-        payload = await self.act(author, "createPost", "post { id status }", None, images=images, caption=caption)
+        payload = await self.act(
+            author, "createPost", "post { id status }", None, images=images, caption=f"{caption} #{HASHTAG}"
+        )
         post_id = str(payload["post"]["id"])
         await self.run([Job(Task.COMPLETE_POST, Fact.POST, str(from_global_id(post_id)[1]))])
         return post_id
+
+    async def follow_hashtag(self, viewer: str, *, follows: bool) -> None:
+        """Follows the hashtag that every post has, or not any more."""
+        mutation = "followHashtag" if follows else "unfollowHashtag"
+        payload = await self.act(viewer, mutation, "hashtag { viewerIsFollowing }", None, name=HASHTAG)
+        assert payload["hashtag"]["viewerIsFollowing"] is follows
 
     async def moderate(self, post: Thing, action: ModerationAction) -> None:
         """Decides about a post as an operator does, after the model."""
@@ -238,6 +249,7 @@ class Stage:
             "posts": [expected.post_page(post) for post in model.posts],
             "comments": [expected.comment_page(comment) for comment in model.comments],
             "feed": expected.feed(),
+            "hashtag": expected.hashtag(),
             "viewer": {"followRequests": expected.requests()},
         }, f"what {viewer} sees"
 

@@ -167,6 +167,12 @@ class Activity(AsyncMachine):
     def unmute(self, pair: Pair) -> None:
         self.between(pair, "unmuteUser", self.model.unmute)
 
+    @rule(viewer=people, follows=st.booleans())
+    def follow_hashtag(self, viewer: str, follows: bool) -> None:
+        self.back(viewer)
+        self.model.follow_hashtag(viewer, follows=follows)
+        self.run(self.stage.follow_hashtag(viewer, follows=follows))
+
     def between(self, pair: Pair, mutation: str, verb: Callable[[str, str], str | None]) -> None:
         viewer, other = pair
         self.back(viewer)

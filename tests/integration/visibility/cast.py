@@ -1,5 +1,6 @@
 """People in every relation to each other, and everything that they posted, liked and wrote."""
 
+import random
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -11,11 +12,13 @@ from datasources.mongo.sharded_ids import new_id
 from domain.access_scopes import AccessScope
 from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
+from domain.places import Point, cell_of, name_key, place_id
 from domain.records.factors import PasskeyRecord
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
-from domain.records.posts import PostDraft, PostImage, PostRecord
+from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
 from domain.records.uploads import FailureRecord
 from domain.records.users import AccountStanding, Device, UserRecord
+from domain.topics import hashtag_id
 from schema.notification import type_name_of
 from tests.integration.visibility.scene import NOBODY, Comment, Name, Notification, Post, Scene, Shown
 from tests.support.factories import World, image, now
@@ -30,6 +33,13 @@ MODERATED = (HOST, "private")  # authors of posts that moderators hide or remove
 TAGGED = (*TARGETS, "blocked", "blocker")  # some of them block an author later
 
 
+def somewhere() -> LocationRecord:
+    """A place of its own, far from all others."""
+    return LocationRecord(
+        name=f"sea{ObjectId()}", latitude=random.uniform(-80, 80), longitude=random.uniform(-180, 180)
+    )
+
+
 @dataclass
 class Cast:
     """The people in the stores, and the scene that describes them."""
@@ -38,6 +48,7 @@ class Cast:
     records: dict[Name, UserRecord] = field(default_factory=dict)
     scene: Scene = field(default_factory=Scene)
     shown: dict[Name | None, Shown] = field(default_factory=dict)
+    location: LocationRecord = field(default_factory=somewhere)
 
     @classmethod
     async def create(cls, world: World, *, applied: bool) -> "Cast":
@@ -46,6 +57,10 @@ class Cast:
         Without `applied`, no worker has handled these. No worker has handled the deleted account, which comes last.
         """
         cast = cls(world)
+        name = f"sea{ObjectId()}"
+        cast.scene.hashtags[to_global_id("Hashtag", hashtag_id(name))] = name
+        cell = cell_of(Point(cast.location.latitude or 0.0, cast.location.longitude or 0.0))
+        cast.scene.places.add(to_global_id("Place", place_id(name_key(cast.location.name), cell)))
         await cast._register()
         await cast._follow()
         for author in AUTHORS:
@@ -59,6 +74,9 @@ class Cast:
             scene = cast.scene
             for ended in (scene.sessions, scene.access_tokens):
                 ended.update(dict.fromkeys([gid for gid, name in ended.items() if name == "away"], NOBODY))
+            for post in scene.posts.values():
+                if post.author in scene.hidden_accounts or post.status != "READY":
+                    post.place = None
             scene.images |= {post.image: NOBODY for post in scene.posts.values() if post.deleted and post.image}
         await world.sources.users.delete(cast.records["deleted"].id, now())
         return cast
@@ -128,6 +146,10 @@ class Cast:
         await self.world.follow(self.records["asker"], self.records["private"])
         self.scene.follows |= set(pairs)
         self.scene.requests.add(("asker", "private"))
+        for follower in ("stranger", "muter", "public", "both_block"):
+            for gid, name in self.scene.hashtags.items():
+                await self.world.sources.followed_hashtags.follow(self.records[follower].id, name)
+                self.scene.followed_hashtags.add((follower, gid))
 
     async def _publish(self, author: Name) -> None:
         """A post in each state, with likes and comments of everybody on the ready one."""
@@ -163,11 +185,16 @@ class Cast:
         everybody, targets = [self.records[name] for name in EVERYBODY], [self.records[name] for name in TARGETS]
         ids = [target.id for target in targets]
         tagged = [self.records[name] for name in TAGGED]
-        made: PostRecord = await self.world.post(self.records[author], tagged=tagged, mention_ids=ids)
+        names = list(self.scene.hashtags.values())
+        made: PostRecord = await self.world.post(
+            self.records[author], tagged=tagged, mention_ids=ids, hashtags=names, location=self.location
+        )
         shown = await self._upload(author, made.images[0].id)
         for fan in everybody:
             await self.world.sources.post_likes.like(made.id, fan.id, now())
         post = Post(to_global_id("Post", made.id), author, image=to_global_id("Image", shown))
+        post.hashtags = list(self.scene.hashtags)
+        post.place = None if author in self.scene.private else next(iter(self.scene.places))
         post.likers, post.mentioned, post.tagged = list(EVERYBODY), list(TARGETS), list(TAGGED)
         return self._record(post)
 

@@ -44,13 +44,31 @@ def _following(rules: Rules, viewer: Viewer, person: Gid) -> list[Gid]:
 
 
 def _feed(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
-    """Ready posts of the viewer and of accounts that they follow and have not muted."""
+    """Ready posts of the viewer and of accounts that they follow and have not muted, and of hashtags they follow."""
+    scene, by_author = rules.scene, _by_author(rules, viewer)
+    posts = [post for post in scene.posts.values() if post.status == "READY" and post.author in by_author]
+    return [*_visible(rules, viewer, (post.gid for post in posts)), *_by_hashtag(rules, viewer)]
+
+
+def _by_author(rules: Rules, viewer: Viewer) -> set[Viewer]:
     scene = rules.scene
-    followees = {
-        person for person in scene.people if rules.follows(viewer, person) and (viewer, person) not in scene.mutes
+    followees = {person for person in scene.people if rules.follows(viewer, person)}
+    return {viewer, *(person for person in followees if (viewer, person) not in scene.mutes)}
+
+
+def _by_hashtag(rules: Rules, viewer: Viewer) -> dict[Gid, Gid]:
+    """The posts that are in the feed because of a followed hashtag, with that hashtag."""
+    listed = {
+        post.gid: next((gid for gid in post.hashtags if (viewer, gid) in rules.scene.followed_hashtags), None)
+        for post in rules.scene.posts.values()
+        if rules.is_listed(viewer, post) and post.author not in _by_author(rules, viewer)
     }
-    posts = [post for post in scene.posts.values() if post.status == "READY" and post.author in {viewer, *followees}]
-    return _visible(rules, viewer, (post.gid for post in posts))
+    return {post: hashtag for post, hashtag in listed.items() if hashtag is not None}
+
+
+def _place_of(rules: Rules, gid: Gid) -> list[Gid]:
+    place = rules.scene.posts[gid].place
+    return [] if place is None else [place]
 
 
 def _actors(rules: Rules, viewer: Viewer, notification: Gid) -> list[Gid]:
@@ -128,6 +146,20 @@ EXPECTED: dict[str, Expected] = {
     "Query.post": _asked,
     "Query.viewer": _mine("accounts"),
     "Query.feed": _feed,
+    "Query.hashtag": _asked,
+    "FeedEdge.hashtag": lambda rules, viewer, _: _by_hashtag(rules, viewer).values(),
+    "Hashtag.posts": lambda rules, viewer, hashtag: [
+        post.gid for post in rules.scene.posts.values() if hashtag in post.hashtags and rules.is_listed(viewer, post)
+    ],
+    "Query.placesNear": lambda rules, viewer, _: rules.scene.places,
+    "Place.posts": lambda rules, viewer, place: [
+        post.gid for post in rules.scene.posts.values() if post.place == place and rules.is_listed(viewer, post)
+    ],
+    "Post.location": lambda rules, viewer, post: _place_of(rules, post),
+    "Location.place": lambda rules, viewer, post: _place_of(rules, post),
+    "Viewer.followedHashtags": lambda rules, viewer, _: [
+        gid for follower, gid in rules.scene.followed_hashtags if follower == viewer
+    ],
     "Query.notifications": _notices,
     "Viewer.user": lambda rules, viewer, _: [] if viewer is None else [rules.scene.people[viewer]],
     "Viewer.sessions": _mine("sessions"),
@@ -200,6 +232,8 @@ EXPECTED: dict[str, Expected] = {
 COUNTS: dict[str, str] = {
     "ModerationCase.reportCount": "for moderators: of all reports of its target",
     "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_subscriptions",
+    "Hashtag.postCount": "of posts that everybody may see: one number for all, which says nothing of private accounts",
+    "Place.postCount": "as of a hashtag",
     "Post.likeCount": "of all who like it: one number for everybody who may see the post",
     "Post.commentCount": "of all comments, as above",
     "Comment.likeCount": "as above",

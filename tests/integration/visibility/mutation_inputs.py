@@ -124,4 +124,6 @@ WITHOUT_IDS = {
     "uploadImage",
     "markNotificationsSeen",
     "updatePreferences",
+    "followHashtag",
+    "unfollowHashtag",
 }

@@ -13,6 +13,8 @@
 7. Only the owner sees uploads, what moderators decided about them, sessions, access tokens, passkeys, identities and
    `Viewer`. An image is visible with its post or as an avatar, and else to its owner.
 8. Nobody sees a tag while there is a block between the author and the tagged user.
+9. Everybody sees hashtags, and places of posts that everybody can read. Listed under them are ready posts of accounts
+   that everybody can read, but for those of people whom you have muted.
 """
 
 from dataclasses import dataclass
@@ -54,6 +56,12 @@ class Rules:
             and self.can_read(viewer, post.author)
             and (post.status == "READY" or viewer == post.author)
         )
+
+    def is_listed(self, viewer: Viewer, post: Post) -> bool:
+        """Rule 9."""
+        is_public = post.author not in self.scene.private and post.author not in self.scene.hidden_accounts
+        is_heard = (viewer, post.author) not in self.scene.mutes
+        return is_public and is_heard and post.status == "READY" and self.sees_post(viewer, post)
 
     def shows_tag(self, author: Name, person: Name) -> bool:
         """Rule 8."""
@@ -102,4 +110,6 @@ class Rules:
             return self.sees_notification(viewer, scene.notifications[gid])
         if gid in scene.images:
             return self.sees_image(viewer, gid)
-        return any(owners.get(gid, "") == viewer for owners in scene.owned)
+        return (
+            gid in scene.hashtags or gid in scene.places or any(owners.get(gid, "") == viewer for owners in scene.owned)
+        )

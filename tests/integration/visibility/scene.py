@@ -20,6 +20,8 @@ class Post:
     likers: list[Name] = field(default_factory=list)
     mentioned: list[Name] = field(default_factory=list)  # mentioned in the caption
     tagged: list[Name] = field(default_factory=list)  # in the image
+    hashtags: list[Gid] = field(default_factory=list)
+    place: Gid | None = None
     comments: list["Comment"] = field(default_factory=list)
 
 
@@ -74,12 +76,15 @@ class Scene:
     exports: dict[Gid, Name] = field(default_factory=dict)
     accounts: dict[Gid, Name] = field(default_factory=dict)  # as type Viewer
     decisions: dict[Gid, Name] = field(default_factory=dict)  # of moderators, with the account they are about
+    hashtags: dict[Gid, str] = field(default_factory=dict)  # with their names
+    places: set[Gid] = field(default_factory=set)
+    followed_hashtags: set[tuple[Name, Gid]] = field(default_factory=set)
     cases: dict[Gid, Name] = field(default_factory=dict)  # of moderators: nobody's of the cast
 
     @property
     def all_ids(self) -> list[Gid]:
         """The global ids of all objects that exist or existed."""
-        shown = (self.posts, self.comments, self.notifications, self.images)
+        shown = (self.posts, self.comments, self.notifications, self.images, self.hashtags, self.places)
         owned = [gid for kind in self.owned for gid in kind]
         return [*self.people.values(), *(gid for kind in shown for gid in kind), *owned]
 

@@ -26,7 +26,7 @@ BATCH = 50
 NODES = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {select_everything(NODE)} }} }}"
 OWN = f"""{{
   viewer {{ id {select_leading_fields(TYPES["Viewer"])} }}
-  feed(first: 50) {{ edges {{ node {{ id }} }} }}
+  feed(first: 50) {{ edges {{ node {{ id }} hashtag {{ id }} }} }}
   moderation {{ queue {{ edges {{ node {{ id }} }} }} }}
   notifications(first: 50) {{ edges {{ node {{ id }} }} }}
 }}"""
@@ -70,6 +70,14 @@ async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
     aliases = [f'{name}: user(username: "{user.username}") {{ id }}' for name, user in cast.records.items()]
     for name, node in (await ask(cast, viewer, f"{{ {' '.join(aliases)} }}")).items():
         shown_ids["Query.user", cast.scene.people[name]] = [] if node is None else [node["id"]]
+    places = (
+        "query ($at: Float!, $east: Float!) { placesNear(latitude: $at, longitude: $east) { edges { node { id } } } }"
+    )
+    near = await ask(cast, viewer, places, at=cast.location.latitude, east=cast.location.longitude)
+    shown_ids["Query.placesNear", ROOT] = [edge["node"]["id"] for edge in near["placesNear"]["edges"]]
+    for gid, name in cast.scene.hashtags.items():
+        found = await ask(cast, viewer, "query ($name: String!) { hashtag(name: $name) { id } }", name=name)
+        shown_ids["Query.hashtag", gid] = [found["hashtag"]["id"]]
 
 
 async def _own(cast: Cast, viewer: Name, shown_ids: Shown) -> None:
@@ -77,6 +85,8 @@ async def _own(cast: Cast, viewer: Name, shown_ids: Shown) -> None:
     shown_ids["Query.viewer", ROOT] = [answer["viewer"]["id"]]
     collect_shown(TYPES["Viewer"], answer["viewer"], ROOT, shown_ids)
     shown_ids["Query.moderation", ROOT] = [] if answer["moderation"] is None else [answer["moderation"]]
+    hashtags = [edge["hashtag"] for edge in answer["feed"]["edges"]]
+    shown_ids["FeedEdge.hashtag", ROOT] = [hashtag["id"] for hashtag in hashtags if hashtag is not None]
     for name in ("feed", "notifications"):
         shown_ids[f"Query.{name}", ROOT] = [edge["node"]["id"] for edge in answer[name]["edges"]]
 

@@ -64,6 +64,7 @@ COUNTERS = (
     Counter(target="comment", field="reply_count", fact=Fact.COMMENT, key="parent_id", counts=SHOWN),
     Counter(target="user", field="post_count", fact=Fact.POST, key="author_id", counts=_READY),
     Counter(target="user", field="follower_count", fact=Fact.FOLLOW, key="followee_id", counts=_FOLLOWING),
+    Counter(target="topic", field="post_count", fact=Fact.TOPIC_POST, key="topic_id", counts="$listed"),
     Counter(
         target="user",
         field="following_count",
@@ -143,6 +144,7 @@ async def correct_counter(counter: Counter, sources: Sources, target_id: ObjectI
     correct = {
         "posts": sources.posts.correct_counts,
         "users": sources.users.correct_counts,
+        "topics": sources.listings.topics.correct_counts,
         "comments": sources.comments.correct_counts,
     }[counter.targets]
 

@@ -25,6 +25,7 @@ from workers.maintenance.checks.moderation import CASES, DECISIONS, REPORTS, STA
 from workers.maintenance.checks.notifications import NOTIFICATIONS
 from workers.maintenance.checks.posts import POSTS
 from workers.maintenance.checks.preview_comments import PREVIEW_COMMENTS
+from workers.maintenance.checks.topics import TOPIC_POSTS, UNLISTED_POSTS
 from workers.maintenance.checks.unreadable import UNREADABLE
 from workers.maintenance.checks.uploads import UPLOADS
 
@@ -58,6 +59,8 @@ CHECKS: Sequence[Check] = (
     CASES,
     REPORTS,
     *UNREADABLE,
+    UNLISTED_POSTS,
+    TOPIC_POSTS,
     FEED_MODES,
     MISSING_ENTRIES,
     FEED_PAGES,

@@ -23,6 +23,7 @@ from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
 from domain.records.record import Record
 from domain.records.registrations import RegistrationRecord
+from domain.records.topics import TopicRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import SessionRecord, UserRecord, UserState
 from workers.maintenance.checks.check import BY_HAND, Check, Finding, from_snapshot
@@ -43,6 +44,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "posts": PostRecord,
     "registrations": RegistrationRecord,
     "sessions": SessionRecord,
+    "topics": TopicRecord,
     "uploads": UploadRecord,
     "users": UserRecord,
 }

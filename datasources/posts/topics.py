@@ -1,0 +1,82 @@
+"""Topics: what posts are listed under, and how many are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from bson import ObjectId
+from pymongo import UpdateOne
+
+from datasources.mongo import clock
+from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.lenient_reads import readable
+from datasources.mongo.queries import find_by_ids
+from domain.records.topics import HashtagRecord
+from domain.topics import Topic, TopicKind, hashtag_id
+
+EMPTY_KEPT = timedelta(hours=1)  # longer than any transaction: what lists a post under an empty topic keeps the topic
+
+
+class TopicStore:
+    """The collection `topics`.
+
+    `post_count` is written by the counting worker alone. A topic without posts has `expires_at`: its name is somebody's
+    words, which go with the last post that has them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._topics = database["topics"]
+        self._entries: Readable = database["topic_posts"]
+
+    async def hashtags(self, names: Sequence[str]) -> list[HashtagRecord]:
+        """The hashtags of these names, in their order, also those that no post has; one operation."""
+        ids = [hashtag_id(name) for name in names]
+        found = await find_by_ids(self._topics, ids)
+        return [
+            readable(HashtagRecord, found.get(id_)) or HashtagRecord(id=id_, name=name)
+            for id_, name in zip(ids, names, strict=True)
+        ]
+
+    async def hashtag(self, topic_id: ObjectId) -> HashtagRecord | None:
+        """The hashtag of an id; None for one that no post has, whose name nobody knows."""
+        found = await self._topics.find_one({"_id": topic_id, "kind": TopicKind.HASHTAG.value})
+        return readable(HashtagRecord, found)
+
+    async def ensure(self, topics: Iterable[Topic], session: Session) -> None:
+        """Makes those topics that are missing, and keeps those that would expire, within the caller's transaction.
+
+        A topic that is there and has posts is not written, so that posts of one topic do not conflict.
+        """
+        wanted = {topic.id: topic for topic in topics}
+        found = await find_by_ids(self._topics, list(wanted), projection={"expires_at": 1}, session=session)
+        missing = [wanted[id_] for id_ in sorted(wanted.keys() - found.keys())]
+        if missing:
+            await self._topics.insert_many([await self._new(topic, session) for topic in missing], session=session)
+        expiring = sorted(id_ for id_, topic in found.items() if "expires_at" in topic)
+        if expiring:
+            await self._topics.update_many({"_id": {"$in": expiring}}, {"$unset": {"expires_at": ""}}, session=session)
+
+    async def add_to_counts(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        """Adds to the counters of topics, zeros too, within the caller's transaction; empty ones expire."""
+        updates = [
+            UpdateOne({"_id": id_}, _counted({"$add": ["$post_count", by]})) for id_, by in sorted(deltas.items())
+        ]
+        if updates:
+            await self._topics.bulk_write(updates, ordered=False, session=session)
+
+    async def _new(self, topic: Topic, session: Session) -> Document:
+        """A topic that counts what is marked as counted: nothing, unless the topic was lost."""
+        counted = {"topic_id": topic.id, "counted": True}
+        post_count = await self._entries.count_documents(counted, session=session)
+        kind, point = topic.kind.value, topic.point
+        geojson = {"type": "Point", "coordinates": [point.longitude, point.latitude]} if point is not None else None
+        place = {"name_key": topic.key, **({"point": geojson} if geojson else {})} if topic.key else {}
+        return {"_id": topic.id, "kind": kind, "name": topic.name, "post_count": post_count, **place}
+
+    async def correct_counts(self, topic_id: ObjectId, counts: Document, session: Session) -> None:
+        """Sets a recounted counter, within the caller's transaction."""
+        await self._topics.update_one({"_id": topic_id}, _counted(counts["post_count"]), session=session)
+
+
+def _counted(post_count: object) -> list[Document]:
+    expiry = {"$cond": [{"$lte": ["$post_count", 0]}, clock.now() + EMPTY_KEPT, "$$REMOVE"]}
+    return [{"$set": {"post_count": post_count}}, {"$set": {"expires_at": expiry}}]

@@ -1,0 +1,283 @@
+"""Posts are listed under their hashtags exactly while strangers may see them, and counted exactly."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from datasources.moderation.deciding import Ruling
+from domain.jobs import Task
+from domain.paging import Page, PageRequest
+from domain.records.moderation import ModerationAction, ReportTargetType, Target
+from domain.records.posts import PostRecord
+from domain.records.users import AccountStanding, UserRecord
+from domain.topics import hashtag_id, top_score
+from tests.support.factories import World, items_of, now
+from tests.support.interruptions import interruption
+from workers.handlers import list_posts
+from workers.handlers.aggregate_counters import count_post_likes
+
+Change = Callable[[World, PostRecord, UserRecord], Awaitable[Any]]
+
+
+def new_name() -> str:
+    return f"tag{ObjectId()}"
+
+
+async def listed(world: World, name: str) -> list[ObjectId]:
+    """The posts listed under a hashtag, newest first, by pages of two."""
+    return await walk(world.sources.listings.entries.latest, name, 2)
+
+
+async def walk(
+    fetch: Callable[[ObjectId, PageRequest], Awaitable[Page[ObjectId]]], name: str, size: int, *, backward: bool = False
+) -> list[ObjectId]:
+    """A whole list, page by page."""
+    seen: list[ObjectId] = []
+    request = PageRequest(limit=size, backward=backward)
+    while True:
+        page = await fetch(hashtag_id(name), request)
+        seen = items_of(page) + seen if backward else seen + items_of(page)
+        if not (page.has_previous if backward else page.has_next):
+            return seen
+        bounds: dict[str, Any] = {"before": page.start} if backward else {"after": page.end}
+        request = PageRequest(limit=size, backward=backward, **bounds)
+
+
+async def count(world: World, name: str) -> int:
+    (hashtag,) = await world.sources.listings.topics.hashtags([name])
+    return hashtag.post_count
+
+
+async def stored(world: World, name: str) -> dict[str, Any] | None:
+    return await world.sources.database["topics"].find_one({"_id": hashtag_id(name)})
+
+
+async def test_a_ready_post_is_listed_under_each_of_its_hashtags(world: World) -> None:
+    names = [new_name(), new_name()]
+    posts = [await world.post(await world.user(), hashtags=names) for _ in range(5)]
+    await world.draft(await world.user(), hashtags=names)
+    await world.drain()
+    for name in names:
+        assert await listed(world, name) == [post.id for post in reversed(posts)]
+        assert await count(world, name) == 5
+
+
+async def edit(world: World, post: PostRecord, author: UserRecord) -> None:
+    await world.sources.posts.update(post.id, author.id, {"caption": "", "hashtags": [], "mention_ids": []}, now())
+
+
+async def delete(world: World, post: PostRecord, author: UserRecord) -> None:
+    await world.sources.posts.delete(post.id, author.id, now())
+
+
+async def go_private(world: World, _post: PostRecord, author: UserRecord) -> None:
+    await world.sources.users.update_profile(author.id, {"is_private": True})
+
+
+async def deactivate(world: World, _post: PostRecord, author: UserRecord) -> None:
+    await world.sources.account.deactivation.deactivate(author.id, now(), session_id=ObjectId())
+
+
+async def suspend(world: World, _post: PostRecord, author: UserRecord) -> None:
+    await world.set_standing(author, AccountStanding.SUSPENDED)
+
+
+async def delete_account(world: World, _post: PostRecord, author: UserRecord) -> None:
+    await world.sources.users.delete(author.id, now())
+
+
+LEAVING: dict[str, Change] = {
+    "the caption is edited": edit,
+    "the post is deleted": delete,
+    "the account turns private": go_private,
+    "the account is deactivated": deactivate,
+    "the account is suspended": suspend,
+    "the account is deleted": delete_account,
+}
+
+
+@pytest.mark.parametrize("change", LEAVING.values(), ids=LEAVING)
+async def test_a_post_that_strangers_may_not_see_any_more_is_taken_off(world: World, change: Change) -> None:
+    name, author = new_name(), await world.user()
+    post, other = await world.post(author, hashtags=[name]), await world.post(await world.user(), hashtags=[name])
+    await world.drain()
+    await change(world, post, author)
+    await world.drain()
+    assert await listed(world, name) == [other.id]
+    assert await count(world, name) == 1
+    assert await world.sources.database["topic_posts"].count_documents({"topic_id": hashtag_id(name)}) == 1
+
+
+async def go_public(world: World, _post: PostRecord, author: UserRecord) -> None:
+    await world.sources.users.update_profile(author.id, {"is_private": False})
+
+
+async def reactivate(world: World, _post: PostRecord, author: UserRecord) -> None:
+    await world.sources.account.deactivation.reactivate(author.id, now())
+
+
+async def restore(world: World, _post: PostRecord, author: UserRecord) -> None:
+    await world.set_standing(author, AccountStanding.GOOD)
+
+
+RETURNING = {"public": (go_private, go_public), "active": (deactivate, reactivate), "good": (suspend, restore)}
+
+
+@pytest.mark.parametrize(("leave", "come_back"), RETURNING.values(), ids=RETURNING)
+async def test_the_posts_of_an_account_that_comes_back_are_listed_again(
+    world: World, leave: Change, come_back: Change
+) -> None:
+    name, author = new_name(), await world.user()
+    posts = [await world.post(author, hashtags=[name]) for _ in range(3)]
+    await world.post(author)
+    for change in (leave, come_back):
+        await change(world, posts[0], author)
+        await world.drain()
+    assert await listed(world, name) == [post.id for post in reversed(posts)]
+    assert await count(world, name) == 3
+
+
+async def test_an_edited_caption_moves_the_post(world: World) -> None:
+    before, kept, after = new_name(), new_name(), new_name()
+    author = await world.user()
+    post = await world.post(author, hashtags=[before, kept])
+    await world.drain()
+    changes = {"caption": "new", "hashtags": [kept, after], "mention_ids": []}
+    await world.sources.posts.update(post.id, author.id, changes, now())
+    await world.drain()
+    assert [await listed(world, name) for name in (before, kept, after)] == [[], [post.id], [post.id]]
+    assert [await count(world, name) for name in (before, kept, after)] == [0, 1, 1]
+
+
+async def test_a_hashtag_that_no_post_has_any_more_expires_with_its_name(world: World) -> None:
+    name, author = new_name(), await world.user()
+    post = await world.post(author, hashtags=[name])
+    await world.drain()
+    assert "expires_at" not in (await stored(world, name) or {})
+    await delete(world, post, author)
+    await world.drain()
+    topic = await stored(world, name)
+    assert topic is not None
+    assert now() + timedelta(minutes=50) < topic["expires_at"].replace(tzinfo=now().tzinfo)
+    await world.post(author, hashtags=[name])
+    await world.drain()
+    assert "expires_at" not in (await stored(world, name) or {})
+    assert await count(world, name) == 1
+
+
+async def test_concurrent_duplicates_list_a_post_once(world: World) -> None:
+    names = [new_name() for _ in range(3)]
+    authors = await world.users(4)
+    posts = [await world.post(author, hashtags=names) for author in authors for _ in range(3)]
+    keys = [str(post.id) for post in posts]
+    await asyncio.gather(*(list_posts.list_posts(world.tools, *keys[start:]) for start in range(0, 12, 3)))
+    await world.drain()
+    for name in names:
+        assert sorted(await listed(world, name)) == sorted(post.id for post in posts)
+        assert await count(world, name) == len(posts)
+
+
+async def test_an_account_that_turns_private_while_its_post_is_listed_is_not_listed(world: World) -> None:
+    name, author = new_name(), await world.user()
+    post = await world.post(author, hashtags=[name])
+
+    async def relist() -> None:
+        """Waits for the transaction, which has written the post."""
+        await list_posts.list_posts_of_user(world.tools, str(author.id))
+
+    async def turn_private() -> None:
+        await go_private(world, post, author)
+        tasks.append(asyncio.create_task(relist()))
+        await asyncio.sleep(0.1)
+
+    tasks = list[asyncio.Task[None]]()
+    with interruption(world.sources.listings.entries, "write", turn_private, after=True):
+        await list_posts.list_posts(world.tools, str(post.id))
+    await asyncio.gather(*tasks)
+    await world.drain()
+    assert await listed(world, name) == []
+    assert await count(world, name) == 0
+
+
+async def test_a_worker_that_dies_leaves_the_rest_to_another(world: World) -> None:
+    name, author = new_name(), await world.user()
+    post = await world.post(author, hashtags=[name])
+
+    class Died(Exception):
+        pass
+
+    async def die() -> None:
+        raise Died
+
+    for store, method in (("entries", "write"), ("topics", "ensure")):
+        with (
+            pytest.raises(Died),
+            interruption(getattr(world.sources.listings, store), method, die, after=True),
+        ):
+            await list_posts.list_posts(world.tools, str(post.id))
+        assert await listed(world, name) == []
+    await world.drain()
+    assert await listed(world, name) == [post.id]
+
+
+async def test_the_best_posts_come_first_and_the_pages_go_to_the_end(world: World) -> None:
+    name, fans = new_name(), await world.users(8)
+    posts = [await world.post(await world.user(), hashtags=[name]) for _ in range(6)]
+    await world.drain()
+    for post, likes in zip(posts, (3, 0, 8, 1, 0, 3), strict=True):
+        for fan in fans[:likes]:
+            await world.sources.post_likes.like(post.id, fan.id, now())
+    await world.drain()
+    await world.drain()
+    expected = sorted(posts, key=lambda post: (score(post, posts), post.id), reverse=True)
+    assert expected[0].id == posts[2].id
+    top = world.sources.listings.entries.top
+    for size in (1, 2, 5, 6, 7):
+        for backward in (False, True):
+            assert await walk(top, name, size, backward=backward) == [post.id for post in expected]
+
+
+def score(post: PostRecord, posts: Sequence[PostRecord]) -> int:
+    likes = dict(zip((each.id for each in posts), (3, 0, 8, 1, 0, 3), strict=True))
+    return top_score(post.created_at, likes[post.id], 0)
+
+
+async def test_likes_and_comments_move_a_post_only_when_they_are_worth_a_step(world: World) -> None:
+    name, (author, *fans) = new_name(), await world.users(6)
+    post = await world.post(author, hashtags=[name])
+    await world.drain()
+
+    async def pending() -> bool:
+        found = await world.sources.database["posts"].find_one({"_id": post.id})
+        return Task.LIST.value in (found or {}).get("outbox", ())
+
+    moved = []
+    for fan in fans:
+        await world.sources.post_likes.like(post.id, fan.id, now())
+        await count_post_likes(world.tools, str(post.id))
+        moved.append(await pending())
+        await world.drain()
+    assert moved == [True, True, True, False, True]
+    await world.comment(post, author)
+    await world.drain()
+    entry = await world.sources.database["topic_posts"].find_one({"topic_id": hashtag_id(name)})
+    assert entry is not None
+    assert entry["score"] == top_score(post.created_at, 5, 1)
+
+
+async def test_moderators_take_posts_off_and_put_them_back(world: World) -> None:
+    name, author = new_name(), await world.user()
+    post = await world.post(author, hashtags=[name])
+    await world.drain()
+    target = Target(id=post.id, type=ReportTargetType.POST, subject_id=author.id)
+    for action, expected in ((ModerationAction.HIDE, []), (ModerationAction.RESTORE, [post.id])):
+        await world.sources.moderation.deciding.decide(
+            Ruling(target=target, action=action, statement="not here"), now()
+        )
+        await world.drain()
+        assert await listed(world, name) == expected
+        assert await count(world, name) == len(expected)
