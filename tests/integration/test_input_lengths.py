@@ -94,6 +94,11 @@ async def test_a_megabyte_is_nobodys_handle(world: World) -> None:
     assert (result.data, result.errors) == ({"user": None}, None)
 
 
+async def test_a_megabyte_is_no_hashtag(world: World) -> None:
+    result = await world.execute("query ($name: String!) { hashtag(name: $name) { id } }", None, name=MEGABYTE)
+    assert (result.data, result.errors) == ({"hashtag": None}, None)
+
+
 def test_no_other_argument_takes_a_text() -> None:
     taken = {
         f"{name}.{field}({argument})"
@@ -103,4 +108,4 @@ def test_no_other_argument_takes_a_text() -> None:
         for argument, given in definition.args.items()
         if get_named_type(given.type).name == "String" and argument not in ("after", "before")
     }
-    assert taken == {"Query.user(username)"}
+    assert taken == {"Query.user(username)", "Query.hashtag(name)"}
