@@ -51,6 +51,11 @@ class ListingStore:
         changed = await in_transaction(self._client, partial(self._list, post_ids))
         await self._job_queue.enqueue(Job(Task.COUNT, Fact.TOPIC_POST, str(topic_id)) for topic_id in changed)
 
+    async def is_pending(self, author_id: ObjectId) -> bool:
+        """Whether LIST is pending for an account, so that `relist` has to go through its posts."""
+        query = {"_id": author_id, "outbox": Task.LIST.value}
+        return await self._users.find_one(query, {"_id": 1}) is not None
+
     async def relist(self, author_id: ObjectId, after: ObjectId | None, limit: int) -> list[ObjectId]:
         """Makes LIST pending for up to `limit` posts of an account that come after one; returns them, in order.
 

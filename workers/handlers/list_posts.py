@@ -20,7 +20,7 @@ async def list_posts_of_user(tools: Tools, key: str) -> None:
     """
     sources, author_id, after = tools.sources, ObjectId(key), None
     (author,) = await sources.users.by_ids([author_id])
-    if author is None:
+    if author is None or not await sources.listings.is_pending(author_id):
         return
     while chunk := await sources.listings.relist(author_id, after, CHUNK):
         after = chunk[-1]
