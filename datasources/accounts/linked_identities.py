@@ -31,7 +31,7 @@ class IdentityStore:
     async def owner(self, issuer: str, subject: str) -> ObjectId | None:
         """The account that an identity is linked to."""
         key = _key(issuer, subject)
-        link = await self._links.find_one({"_id": _link_id(key), "key": key})
+        link = await self._links.find_one({"_id": link_id_of(key), "key": key})
         return None if link is None else ObjectId(link["user_id"])
 
     async def link(self, user_id: ObjectId, issuer: str, subject: str, now: datetime) -> None:
@@ -43,7 +43,7 @@ class IdentityStore:
         identity = IdentityRecord(id=clock.new_id(), issuer=issuer, key=key, linked_at=now)
 
         async def apply(session: Session) -> None:
-            await self._links.insert_one({"_id": _link_id(key), "key": key, "user_id": user_id}, session=session)
+            await self._links.insert_one({"_id": link_id_of(key), "key": key, "user_id": user_id}, session=session)
             room = {f"identities.{IDENTITIES_MAX - 1}": {"$exists": False}}
             push = {"$push": {"identities": identity.to_document()}}
             await self._factors.update_one({"_id": user_id, **room}, push, upsert=True, session=session)
@@ -65,7 +65,7 @@ class IdentityStore:
             before = await self._factors.find_one_and_update(query, pull, session=session)
             keys = [each["key"] for each in (before or {}).get("identities", ()) if each["id"] == identity_id]
             for key in keys:
-                await self._links.delete_one({"_id": _link_id(key), "user_id": user_id}, session=session)
+                await self._links.delete_one({"_id": link_id_of(key), "user_id": user_id}, session=session)
             if keys:
                 await self._changes.tell(user_id, session)
             return bool(keys)
@@ -81,5 +81,6 @@ def _key(issuer: str, subject: str) -> bytes:
     return hashlib.sha256(f"{issuer}\0{subject}".encode()).digest()
 
 
-def _link_id(key: bytes) -> ObjectId:
+def link_id_of(key: bytes) -> ObjectId:
+    """The id of the link of an identity, by its key."""
     return ObjectId(key[:12])

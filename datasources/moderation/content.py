@@ -56,6 +56,12 @@ class ModeratedContent:
             document = await comments.find_one_and_update(query, pipeline, return_document=True, session=session)
         return None if document is None else (Fact.COMMENT, document)
 
+    async def hide_removed(self, comment_id: ObjectId, now: datetime) -> None:
+        """Hides a comment that is removed from counts and notifications too; for repairs. Safe to repeat."""
+        query = {"_id": comment_id, **self._ids.comments([comment_id]), "deleted": False, "removed": True}
+        async with self._comments.invalidating([comment_id]) as comments:
+            await comments.update_one(query, self._set_hidden({"hidden": True, "hidden_because": BECAUSE}, now))
+
     async def is_by(self, target: Target, decision_id: ObjectId, session: Session | None = None) -> bool:
         """Whether a thing is there, and is hidden, removed or labelled by this very decision."""
         query: Document = {"_id": target.id, "moderated_by": decision_id, "deleted": False}
@@ -88,5 +94,8 @@ class ModeratedContent:
             "hidden_because": BECAUSE if is_hidden else None,
             "moderated_by": decision_id if is_hidden else "$$REMOVE",
         }
+        return self._set_hidden(values, now)
+
+    def _set_hidden(self, values: Document, now: datetime) -> list[Stage]:
         tasks = [Task.COUNT, Task.NOTIFY, *self._job_queue.publishing]
         return [*change(values, tasks, now, watched="hidden"), *mark_done(Task.SCREEN)]
