@@ -67,6 +67,12 @@ def test_a_letter_without_an_app_has_a_code_and_no_link() -> None:
     assert "http" not in text_of(mail) + html_of(mail)
 
 
+def test_a_paragraph_without_words_is_left_out() -> None:
+    mail = letter(MailKind.APPEAL_ACCEPTED, values={"statement": " "})
+    assert "\n\n\n" not in text_of(mail)
+    assert "<p> </p>" not in html_of(mail)
+
+
 def test_headers_say_who_sends_and_that_no_one_answers() -> None:
     mail = letter(MailKind.PASSWORD_CHANGED)
     assert mail["From"] == SENDER
