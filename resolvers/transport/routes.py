@@ -20,7 +20,7 @@ from resolvers.transport.origins import origin_pattern
 from resolvers.transport.request_log import HEADER, RequestLog
 
 GRAPHQL_PATH = "/graphql"
-NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 class Pages(NamedTuple):
