@@ -29,6 +29,7 @@ from domain.limits import (
     SOCKET_SEND_SECONDS_MAX,
     WITHDRAWN_NOTIFICATION_KEPT,
 )
+from domain.mails import MAILS
 from domain.rate_limits import NEW, OPERATION_POINTS, ROLE_FACTORS, RateLimits
 from domain.text import mentions
 from resolvers.api import schema
@@ -229,6 +230,10 @@ def test_the_page_has_every_close_code() -> None:
     codes = {int(code) for groups in in_source for code in groups if code} - NO_CODE_OF_OURS | BY_THE_LIBRARY
     section = TEXT[TEXT.index("### Socket close codes") :]
     assert [int(code) for code in re.findall(r"^\| (\d{4})", section, re.MULTILINE)] == sorted(codes)
+
+
+def test_the_page_names_every_page_of_an_app_that_a_mail_leads_to() -> None:
+    assert {spec.page for spec in MAILS.values() if spec.page} == set(re.findall(r"`([\w-]+)#token=", TEXT))
 
 
 def test_connection_init_takes_the_keys_on_the_page() -> None:
