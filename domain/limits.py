@@ -77,11 +77,14 @@ DEACTIVATION_PAUSE_HOURS = 24  # from one to the next: each return has all image
 TERMS_VERSION_MAX = 40
 ACCEPTANCES_KEPT = 20  # of versions of the terms, the latest
 EXPORT_PAUSE_HOURS = 24  # each reads all that an account has
+EXPORT_RETRY_HOURS = 1  # after one that failed: it has read much, too
 EXPORT_KEPT_DAYS = 3  # then its archive is deleted: people have it by then, or ask again
 
 # Mails, and the tokens in them
 PASSWORD_RESET_LIFE = timedelta(minutes=30)  # from the sending of the mail
 EMAIL_TOKEN_LIFE = timedelta(hours=24)  # people read mails the next day; a registration waits as long
+EMAIL_UNDO_DAYS = 7  # that the old address can take its account back: people read mails of a thief's change late
+EMAIL_CHANGES_MAX = 5  # in that time, as the account keeps the addresses
 REGISTRATION_LIFE = timedelta(days=2)  # the longest that a mail may wait, and then the life of its token
 MAIL_TOKEN_MAX = 100  # characters
 LANGUAGE_MAX = 35  # characters of a language tag, as RFC 5646 advises
@@ -122,6 +125,7 @@ STATEMENT_MAX = 2_000  # of reasons, also of an appeal
 CASE_REPORTS_SHOWN = 20  # the latest; a moderator reads no more
 CASE_CLAIM = timedelta(minutes=15)  # in which others leave a case alone
 SUSPENSION_MAX = timedelta(days=366)
+BAN_OUTLASTS = timedelta(days=365)  # a banned account that is deleted: nobody has its address or handle for so long
 APPEAL_WITHIN = timedelta(days=183)  # the six months of the EU's Digital Services Act (article 20)
 REMOVED_KEPT = APPEAL_WITHIN  # what was removed, until nobody can appeal any more
 REPORTS_KEPT = timedelta(days=366)  # of closed cases, so that who is reported again and again is noticed
