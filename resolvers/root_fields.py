@@ -70,8 +70,9 @@ def mutation(
     `answers_bad_token` of each of its root fields, given the operation's context, returns true. Nothing else declares
     that.
 
-    Only one that runs `while_suspended` is open to suspended accounts: what they may do to read, appeal, export and
-    delete. The others are refused with ACCOUNT_SUSPENDED, or with TERMS_NOT_ACCEPTED to who must accept the terms.
+    Only one that runs `while_suspended` is open to suspended accounts: what they may do to read, appeal, export,
+    delete, and keep others out of the account. The others are refused with ACCOUNT_SUSPENDED, or with
+    TERMS_NOT_ACCEPTED to who must accept the terms.
 
     A personal access token needs the scope. With None no token may ask for the field, nor for one that answers bad
     tokens: what logs in, or changes what one logs in with, is a person's.
