@@ -14,6 +14,7 @@ from pymongo.monitoring import CommandListener
 
 from config import Settings
 from datasources.accounts.access_tokens import AccessTokenStore
+from datasources.accounts.barred_identifiers import BarredIdentifiers
 from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.claims import copy_claims
 from datasources.accounts.factor_changes import FactorChanges
@@ -209,7 +210,8 @@ class Sources:
     def _make_account_stores(self) -> None:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
         self.passwords = Passwords()
-        self.users = UserStore(database, job_queue, self.caches.users)
+        barred = BarredIdentifiers(database, settings)
+        self.users = UserStore(database, job_queue, self.caches.users, barred)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         )
@@ -218,10 +220,13 @@ class Sources:
         factor_changes = FactorChanges(database, self.mails)
         self.access_tokens = AccessTokenStore(database, self.sessions, factor_changes)
         self.fresh_proofs = FreshProofs(database)
-        self.factors = FactorStores(database, settings, factor_changes)
-        self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
-        self.account = AccountStores(database, job_queue, self.caches.users, self.mails, self.mail_tokens, settings)
-        self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens)
+        self.factors = FactorStores(database, settings, factor_changes, barred, self.sessions)
+        self.mail_recipients, self.mail_tokens = RecipientStore(database, barred), MailTokenStore(database)
+        self.account = AccountStores(
+            database, job_queue, self.caches.users, self.mails, self.mail_tokens, barred, settings
+        )
+        removal = self.factors.removal
+        self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens, removal)
 
 
 @contextlib.asynccontextmanager

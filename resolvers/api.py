@@ -93,6 +93,7 @@ Mutation = create_type(
         passwords.change_password,
         passwords.request_password_reset,
         passwords.reset_password,
+        passwords.undo_email_change,
         profile.update_profile,
         profile.update_preferences,
         uploads.create_upload,

@@ -315,6 +315,7 @@ async def test_every_root_field_refuses_a_token_that_is_over_but_those_that_need
         "requestPasswordReset",
         "resetPassword",
         "verifyEmail",
+        "undoEmailChange",
         "requestEmailVerification",
         "requestReport",
         "confirmReport",

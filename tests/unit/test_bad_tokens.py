@@ -14,6 +14,7 @@ from tests.support.toy.world import Context, World
 
 FURTHER = (
     "verifyEmail",
+    "undoEmailChange",
     "requestReport",
     "confirmReport",
     "requestEmailVerification",

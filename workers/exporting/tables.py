@@ -218,6 +218,7 @@ def account_row(account: Document) -> Row:
         "id": _id("User", account["_id"]),
         "username": account["username"],
         "formerUsernames": [former["key"] for former in account.get("former_handles", ())],
+        "formerEmails": [former["key"] for former in account.get("former_emails", ())],
         "email": account["email"],
         "displayName": account["display_name"],
         "biography": account.get("biography"),
