@@ -1,14 +1,12 @@
 """Registrations beside other versions, other settings and one another; alerts of logins on new devices."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect
 
-from config import Settings
 from datasources.accounts.mail_tokens import MailToken
 from datasources.mail.letters import texts_of
 from domain.errors import Refusal
@@ -17,8 +15,8 @@ from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
-from tests.support.factories import World, changed_sources, now, opened, own_database
-from tests.support.mail_server import MailServer, html_of, running_mail_server, text_of, token_in
+from tests.support.factories import World, changed_sources, now
+from tests.support.mail_server import MailServer, html_of, text_of, token_in
 from tests.support.maintenance import find_faults
 from tests.support.operation_counter import OperationCounter
 
@@ -27,20 +25,6 @@ REGISTER = """mutation ($input: RegisterInput!) {
 }"""
 VERIFY = "mutation ($input: VerifyEmailInput!) { verifyEmail(input: $input) { userErrors { code } deviceToken } }"
 LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } deviceToken } }"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[MailServer]:
-    async with running_mail_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def world(shared_settings: Settings, server: MailServer) -> AsyncIterator[World]:
-    """A world in which verification is required, as mails are sent."""
-    with own_database(shared_settings) as settings:
-        async with opened(server.settings(settings)) as world:
-            yield world
 
 
 async def run(world: World, document: str, **given: Any) -> Any:
