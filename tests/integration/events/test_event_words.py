@@ -9,6 +9,7 @@ from domain.jobs import Task
 from domain.records.moderation import ModerationAction, ReportTargetType, Target
 from tests.support.events import names, told
 from tests.support.factories import World, now
+from tests.support.moderating import decide
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 from workers.runtime.handler import RetryLater
@@ -43,7 +44,7 @@ async def test_words_leave_only_if_strangers_may_see_them(own: World, case: str)
         case "blocked":
             await own.sources.blocks.block(ana.id, bob.id, now=now())
         case "hidden":
-            await own.sources.comments.hide(comment.id, "moderated", now())
+            await decide(own, comment, ModerationAction.HIDE)
         case "commenter gone":
             await own.sources.users.delete(bob.id, now())
     events = await told(own)
@@ -67,7 +68,7 @@ async def test_words_of_a_reply_leave_only_if_strangers_may_see_what_it_answers(
     await own.comment(post, ana, "SECRET", parent_id=parent.id)
     match case:
         case "hidden":
-            await own.sources.comments.hide(parent.id, "moderated", now())
+            await decide(own, parent, ModerationAction.HIDE)
         case "deleted":
             await own.sources.comments.delete(parent.id, now())
         case "suspended":
