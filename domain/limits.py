@@ -121,8 +121,10 @@ WITHDRAWN_NOTIFICATION_KEPT = timedelta(days=30)  # a client that resumes later 
 
 # Moderation
 REPORT_NOTE_MAX = 1_000
+REPORTED_TEXT_MAX = max(CAPTION_MAX, COMMENT_MAX)  # a name and a biography are shorter
 STATEMENT_MAX = 2_000  # of reasons, also of an appeal
 CASE_REPORTS_SHOWN = 20  # the latest; a moderator reads no more
+CASE_REPORTS_KEPT = 1_000  # of one case; more are only counted: a decision closes all of them in one transaction
 CASE_CLAIM = timedelta(minutes=15)  # in which others leave a case alone
 SUSPENSION_MAX = timedelta(days=366)
 BAN_OUTLASTS = timedelta(days=365)  # a banned account that is deleted: nobody has its address or handle for so long

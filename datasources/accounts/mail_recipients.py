@@ -64,6 +64,11 @@ class RecipientStore:
         factors = await self._factors.find_one({"_id": user_id}, {"passkeys.id": 1, "identities.id": 1}) or {}
         return {name: str(len(factors.get(name, ()))) for name in ("passkeys", "identities")}
 
+    async def owner_of_verified(self, address: str) -> ObjectId | None:
+        """The account that has this address, and has verified it."""
+        account = await self._holder(address)
+        return account["_id"] if account is not None and _is_verified(account) else None
+
     async def _registering(self, mail: MailRecord) -> Recipient | None:
         """Who registers with an address, or if it is an account's, its owner."""
         registration = await self._registration(mail)

@@ -10,6 +10,7 @@ from datasources.moderation.content import ModeratedContent
 from datasources.moderation.deciding import Deciding
 from datasources.moderation.decisions import DecisionStore
 from datasources.moderation.pseudonyms import Pseudonyms
+from datasources.moderation.reported_texts import ReportedTexts
 from datasources.moderation.reports import ReportStore
 from datasources.moderation.screening import ScreeningStore
 from datasources.moderation.strangers_reports import StrangersReports
@@ -35,8 +36,9 @@ class Moderation:
     ) -> None:
         self.standings = standings = StandingStore(database, job_queue, users)
         self.cases = cases = CaseStore(database)
-        self.reports = reports = ReportStore(database, job_queue, cases)
-        self.strangers_reports = StrangersReports(database, reports, mails)
+        texts = ReportedTexts(database, sharded_ids)
+        self.reports = reports = ReportStore(database, job_queue, cases, texts)
+        self.strangers_reports = StrangersReports(database, cases, reports, texts, mails)
         self.decisions = decisions = DecisionStore(database, job_queue, cases)
         self.content = content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
         self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, decisions, mails)

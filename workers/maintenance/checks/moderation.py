@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from bson import ObjectId
 
+from datasources.moderation.cases import OF_OPEN_ONES
 from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.sources import Sources
@@ -56,11 +57,12 @@ async def _end_in_time(sources: Sources, decision_id: ObjectId) -> None:
 
 
 def _is_half_closed(case: Document, _related: Related) -> object:
-    return (case["status"] == CaseStatus.OPEN.value) is not ("open_target_id" in case)
+    is_open = case["status"] == CaseStatus.OPEN.value
+    return is_open is not ("open_target_id" in case) or (not is_open and "reporter_key" in case)
 
 
 async def _close(sources: Sources, case_id: ObjectId) -> None:
-    closed = {"$set": {"status": CaseStatus.CLOSED.value}, "$unset": {"open_target_id": ""}}
+    closed = {"$set": {"status": CaseStatus.CLOSED.value}, "$unset": OF_OPEN_ONES}
     await sources.database["cases"].update_one({"_id": case_id}, closed)
 
 
@@ -127,5 +129,5 @@ REPORTS = rules_check(
         ),
     ],
     refers_to={"case_id": "cases", "subject_id": "users"},
-    unread=["note"],
+    unread=["note", "reported_text"],
 )
