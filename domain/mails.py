@@ -50,6 +50,7 @@ class MailKind(StrEnum):
     EXPORT_READY = "export_ready"
     DECIDED = "decided"
     APPEAL_ACCEPTED = "appeal_accepted"
+    APPEAL_MOOT = "appeal_moot"  # accepted, and nothing was to be undone
     APPEAL_REFUSED = "appeal_refused"
     CONFIRM_REPORT = "confirm_report"
 
@@ -97,5 +98,6 @@ MAILS: Mapping[MailKind, MailSpec] = {
     MailKind.CONFIRM_REPORT: MailSpec(purpose=TokenPurpose.REPORT, page="confirm-report", per_hour=_ASKED_FOR),
     MailKind.DECIDED: MailSpec(values=("statement",)),
     MailKind.APPEAL_ACCEPTED: MailSpec(values=("statement",)),
+    MailKind.APPEAL_MOOT: MailSpec(values=("statement",)),
     MailKind.APPEAL_REFUSED: MailSpec(values=("statement",)),
 }

@@ -100,7 +100,7 @@ def _tagged(rules: Rules, viewer: Viewer, image: Gid) -> list[Gid]:
     )
 
 
-# Null or empty for everybody of the cast; what moderators see is in tests/e2e/test_moderation.py.
+# Null or empty for everybody of the cast; what moderators see is in tests/e2e/test_reports.py.
 FOR_MODERATORS = {
     "Query.moderation",
     "Moderation.queue",
