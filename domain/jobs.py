@@ -149,6 +149,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.NOTIFY, Fact.COMMENT): _notified(),
     (Task.NOTIFY, Fact.FOLLOW): _notified(),
     (Task.NOTIFY, Fact.POST): JobSpec("notifications"),
+    (Task.NOTIFY, Fact.DECISION): _notified(),
     # An upload in hand holds its bytes. While one is rendered, others are read and stored.
     (Task.INGEST, Fact.UPLOAD): JobSpec("media", seconds=180, concurrency=4, per_render_process=True),
     (Task.COMPLETE_POST, Fact.POST): JobSpec("media"),

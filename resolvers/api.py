@@ -33,7 +33,7 @@ from resolvers import (
 )
 from schema.comment import Comment
 from schema.image import Image
-from schema.notification import CommentNotification, FollowNotification, PostNotification
+from schema.notification import CommentNotification, DecisionNotification, FollowNotification, PostNotification
 from schema.scalars import SCALARS
 from schema.second_factor import LinkedIdentity, Passkey
 from schema.session import AccessToken
@@ -150,6 +150,7 @@ schema = strawberry.Schema(
         PostNotification,
         CommentNotification,
         FollowNotification,
+        DecisionNotification,
     ],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None),
 )

@@ -145,6 +145,7 @@ _describe(
     FOLLOW_ACCEPTED="Your request was accepted.",
     POST_READY="Your post is ready.",
     POST_FAILED="Your post could not be made.",
+    DECIDED="Moderators decided about you, or about what you posted.",
 )
 _describe(
     Role,

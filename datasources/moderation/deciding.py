@@ -21,7 +21,7 @@ from domain.errors import NotFound
 from domain.jobs import Fact, Task
 from domain.limits import REMOVED_KEPT
 from domain.mails import MailKind
-from domain.moderation import APPEALABLE, MADE_BY, STANDINGS, check_transition
+from domain.moderation import APPEALABLE, MADE_BY, STANDINGS, TOLD, check_transition
 from domain.records.moderation import (
     CaseRecord,
     DecisionRecord,
@@ -106,6 +106,8 @@ class Deciding:
             case_id = await self._cases.close(ruling.target, ruling.case, ruling.moderator_id, now, session)
             made = msgspec.structs.replace(decision, case_id=case_id, nothing_to_undo=is_moot)
             tasks = [Task.END_SESSIONS] if _changes_standing(decision) and not is_moot else []
+            if decision.action in TOLD:
+                tasks.append(Task.NOTIFY)
             if decision.action in _TOLD_TO_OTHERS:
                 tasks += self._job_queue.publishing
             entry = await self._decisions.add(

@@ -22,6 +22,9 @@ ME = """{ viewer {
   standing standingUntil
   decisions { edges { node { id action reason statement until nothingToUndo targetId canAppeal } } }
 } }"""
+TOLD = """{ notifications(kinds: [DECIDED]) { edges { node {
+  kind ... on DecisionNotification { decision { id canAppeal } }
+} } } }"""
 POST = "query ($id: ID!) { post(id: $id) { id status isSensitive } }"
 USER = "query ($id: ID!) { node(id: $id) { id } }"
 

@@ -8,7 +8,7 @@ import pytest
 from domain.ids import to_global_id
 from domain.limits import SUSPENSION_MAX
 from tests.e2e.conftest import Moderators, Register
-from tests.e2e.moderating import LOG, ME, POST, USER, case_about, decisions_about, id_of, log_in
+from tests.e2e.moderating import LOG, ME, POST, TOLD, USER, case_about, decisions_about, id_of, log_in
 from tests.e2e.test_delete_account import finish
 from tests.support.client import PASSWORD, Api
 from tests.support.factories import World, now
@@ -71,6 +71,13 @@ async def test_a_hidden_post_is_seen_by_its_author_alone_and_a_removed_one_by_no
     (decision,) = await decisions_about(ana)
     assert (decision["action"], decision["reason"], decision["statement"]) == (action, "NUDITY", "Not here.")
     assert (decision["targetId"], decision["canAppeal"]) == (post, True)
+    notified = {"kind": "DECIDED", "decision": {"id": decision["id"], "canAppeal": True}}
+
+    async def is_notified() -> bool:
+        edges = (await ana.get(TOLD))["notifications"]["edges"]
+        return [edge["node"] for edge in edges] == [notified]
+
+    await eventually(is_notified)
 
     async def nobody_fetches() -> bool:
         return all([(await bob.http.get(url)).status_code in {403, 404} for url in urls])

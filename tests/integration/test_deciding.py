@@ -10,6 +10,7 @@ from bson import ObjectId
 from config import Settings
 from datasources.accounts.sessions import SessionStore
 from datasources.jobs.idempotency import Idempotency
+from datasources.jobs.outbox import add_pending
 from domain.errors import NotFound, Refusal
 from domain.jobs import Task
 from domain.limits import REMOVED_KEPT
@@ -18,6 +19,7 @@ from domain.records.moderation import (
     DecisionRecord,
     ModerationAction,
 )
+from domain.records.notifications import NotificationKind
 from domain.records.posts import PostStatus
 from domain.records.users import UserRecord, UserState
 from tests.support.factories import World, items_of, now, opened, own_database
@@ -25,6 +27,7 @@ from tests.support.full_account import create_post_with_files, create_upload, re
 from tests.support.mail_server import running_mail_server, text_of
 from tests.support.maintenance import find_faults
 from tests.support.moderating import appeal, decide, report
+from workers.handlers.notify_decisions import notify_decisions
 from workers.runtime.outbox_relay import relay_due
 
 
@@ -234,6 +237,30 @@ async def test_concurrent_duplicates_of_a_decision_are_one(own: World) -> None:
     made = await asyncio.gather(*(decide(own, ana, ModerationAction.WARN, **more) for _ in range(3)))
     assert len({decision.id for decision in made}) == 1
     assert await log_of(own, ana) == ["WARN"]
+
+
+async def test_the_account_is_notified_of_what_it_is_told(own: World) -> None:
+    ana = await own.user()
+    post = await create_post_with_files(own, ana, [await create_upload(own, ana)], [])
+    made = [await decide(own, post, action) for action in (ModerationAction.DISMISS, ModerationAction.REMOVE)]
+    await own.drain()
+    await notify_decisions(own.tools, *(str(decision.id) for decision in made))  # again
+    await own.sources.database["decisions"].update_many({}, [add_pending([Task.NOTIFY], now())])
+    await notify_decisions(own.tools, str(made[1].id))
+    told = [each for each in await own.inbox(ana) if each.kind is NotificationKind.DECIDED]
+    assert [(each.decision_id, each.actor_ids, each.post_id) for each in told] == [(made[1].id, [], None)]
+    await own.drain()
+    assert await find_faults(own) == []
+
+
+async def test_nobody_is_notified_in_the_place_of_a_deleted_account(own: World) -> None:
+    ana = await own.user()
+    decision = await decide(own, ana, ModerationAction.WARN)
+    changes = {"$set": {"subject_id": ObjectId()}}  # a pseudonym
+    await own.sources.database["decisions"].update_one({"_id": decision.id}, changes)
+    await own.drain()
+    assert await own.sources.database["notifications"].count_documents({"kind": "DECIDED"}) == 0
+    assert await own.sources.moderation.decisions.pending(Task.NOTIFY, [decision.id]) == []
 
 
 async def test_a_mail_tells_the_account_the_reasons(shared_settings: Settings) -> None:

@@ -82,7 +82,9 @@ async def seen(world: World, post: PostRecord, comment: CommentRecord, viewer: U
 
 
 async def kinds(world: World, user: UserRecord) -> list[NotificationKind]:
-    return sorted(notification.kind for notification in await world.inbox(user))
+    """The kinds of a user's notifications, but for those of decisions."""
+    inbox = await world.inbox(user)
+    return sorted(each.kind for each in inbox if each.kind is not NotificationKind.DECIDED)
 
 
 async def pending(world: World, comment: CommentRecord) -> set[str]:

@@ -105,6 +105,7 @@ def _notification(notification: Document) -> Row:
         "users": [Person(actor_id) for actor_id in notification.get("actor_ids", ())],
         "postId": _id("Post", notification.get("post_id")),
         "commentId": _id("Comment", notification.get("comment_id")),
+        "decisionId": _id("Decision", notification.get("decision_id")),
         "isRead": notification.get("is_read", False),
     }
 

@@ -1,5 +1,6 @@
 """People in every relation to each other, and everything that they posted, liked and wrote."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.records.factors import PasskeyRecord
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
+from domain.records.notifications import NotificationKind
 from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.uploads import FailureRecord
 from domain.records.users import AccountStanding, Device, UserRecord
@@ -56,6 +58,7 @@ class Cast:
         await cast._hide()
         if applied:
             await world.drain()
+            await cast._record_notifications([NotificationKind.DECIDED])
             scene = cast.scene
             for ended in (scene.sessions, scene.access_tokens):
                 ended.update(dict.fromkeys([gid for gid, name in ended.items() if name == "away"], NOBODY))
@@ -193,18 +196,19 @@ class Cast:
         for fan in EVERYBODY:
             await self.world.sources.comment_likes.like(_id(own.gid), self.records[fan].id, now())
 
-    async def _record_notifications(self) -> None:
+    async def _record_notifications(self, kinds: Collection[NotificationKind] = tuple(NotificationKind)) -> None:
         names = {user.id: name for name, user in self.records.items()}
         for name, user in self.records.items():
             for record in await self.world.sources.notifications.changed_after(user.id, 0, 10_000):
                 gid = to_global_id(type_name_of(record), record.id)
                 post = record.post_id and to_global_id("Post", record.post_id)
                 comment = record.comment_id and to_global_id("Comment", record.comment_id)
+                decision = record.decision_id and to_global_id("Decision", record.decision_id)
                 actors = [names[actor] for actor in record.actor_ids]
                 notification = Notification(
-                    gid, name, record.seq, actors, record.actor_count, post or None, comment or None
+                    gid, name, record.seq, actors, record.actor_count, post or None, comment or None, decision or None
                 )
-                if not record.withdrawn:
+                if not record.withdrawn and record.kind in kinds:
                     self.scene.notifications[gid] = notification
 
     async def _hide(self) -> None:

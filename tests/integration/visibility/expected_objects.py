@@ -119,7 +119,7 @@ def _nothing(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
     return []
 
 
-_ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow")}
+_ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow", "Decision")}
 
 EXPECTED: dict[str, Expected] = {
     "Query.node": _asked,
@@ -189,6 +189,9 @@ EXPECTED: dict[str, Expected] = {
     "CommentNotification.comment": lambda rules, viewer, notification: _visible(
         rules, viewer, [rules.scene.notifications[notification].comment]
     ),
+    "DecisionNotification.decision": lambda rules, viewer, notification: _visible(
+        rules, viewer, [rules.scene.notifications[notification].decision]
+    ),
     "Viewer.decisions": _mine("decisions"),
     **dict.fromkeys(FOR_MODERATORS, _nothing),
     "Subscription.notificationAdded": _notices,
@@ -210,5 +213,6 @@ COUNTS: dict[str, str] = {
     "PostNotification.actorCount": "of all who did it",
     "CommentNotification.actorCount": "of all who did it",
     "FollowNotification.actorCount": "of the one who did it",
+    "DecisionNotification.actorCount": "of nobody",
     "Viewer.unreadNotificationCount": "of what the list shows: tested in test_subscriptions",
 }

@@ -47,6 +47,7 @@ class Notification:
     actor_count: int
     post: Gid | None
     comment: Gid | None
+    decision: Gid | None = None
 
 
 @dataclass
