@@ -148,7 +148,7 @@ class Sources:
         sharded_ids = ShardedIds(settings.sharded_ids_since)
 
         self.rate_limits = RateLimiters(settings, redis.cache, RoleReader(database).of)
-        self.known_devices = KnownDevices(database)
+        self.known_devices = KnownDevices(database, settings)
         self._make_account_stores()
 
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)

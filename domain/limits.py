@@ -56,7 +56,6 @@ LIST_TOLERANCE = 2  # a list up to twice too long is refused by its mutation, wi
 FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over followees
 PREVIEW_COMMENTS = 3
 ACTORS_SHOWN = 3
-SESSIONS_SHOWN = 50  # the latest logins; an account has a handful
 USER_ERRORS_MAX = 5  # reasons that one answer gives; a person reads no more
 FIELD_PATH_MAX = 5
 BADGE_MAX = 100  # of notifications not seen: counting stops there, and apps show "99+"
@@ -90,6 +89,7 @@ MAIL_TOKEN_MAX = 100  # characters
 LANGUAGE_MAX = 35  # characters of a language tag, as RFC 5646 advises
 
 # Sessions and retries
+SESSIONS_MAX = 50  # logins of an account, which are all shown; a person has a handful of devices
 LAST_USED_PRECISION = timedelta(minutes=1)  # of a session's `lastUsedAt`: not every request writes
 REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again
 ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for requests that are on their way

@@ -20,7 +20,7 @@ from domain.languages import checked_language
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
 from domain.mails import MailKind
 from domain.password_rules import checked_password
-from domain.rate_limits import Action
+from domain.rate_limits import Action, RateLimited
 from domain.text import checked_display_name
 from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.fresh_proof import require_fresh_proof
@@ -133,7 +133,8 @@ async def _make_account(
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference. Brings back an "
     "account that its owner has deactivated. An account with a second factor answers SECOND_FACTOR_REQUIRED and "
     "`secondFactor`, with which completeLogin goes on. Wrong passwords are limited, for the login and for the address "
-    "that they come from; who has a `deviceToken` is not held up by others' attempts.",
+    "that they come from; who has a `deviceToken` is not held up by others' attempts. So are logins at all, for the "
+    "login.",
     answers_bad_token=always,
     while_suspended=True,
 )
@@ -141,10 +142,22 @@ async def login(info: Info, given: LoginInput) -> LoginPayload:
     device_of(info, given)  # refuses a bad name of the client before anything is asked
     name, token, devices = typed_login(given.login), given.device_token, info.context.sources.known_devices
     known = None if token is None else await devices.find(name, token, clock.now())
-    use = await count_use(info, Action.LOGIN, name=name.lower(), device=None if known is None else known.hash)
+    use = await _count_login(info, name, known)
     account = await _checked_password(info, name, given.password, use)
     step = await second_step(info, account)
     return step or await sign_in(info, account.user_id, given, known=known, checked_hash=account.password_hash)
+
+
+async def _count_login(info: Info, name: str, known: KnownDevice | None) -> Use:
+    """Counts a login, and a wrong password, which is given back if it is right. Raises RateLimited."""
+    device = None if known is None else known.hash
+    use = await count_use(info, Action.LOGIN, name=name.lower(), device=device)
+    try:
+        await count_use(info, Action.LOGINS, name=name.lower(), device=device)
+    except RateLimited:
+        await use.give_back()
+        raise
+    return use
 
 
 async def _checked_password(info: Info, name: str, password: str, use: Use) -> Credentials:

@@ -35,8 +35,10 @@ async def sign_in(
     whose hash the caller has checked.
     """
     sources, device, now = info.context.sources, device_of(info, client), clock.now()
-    is_new, known = known is None, known or KnownDevice.new()
-    session, tokens = await sources.sessions.open(user_id, replace(device, known_as=known.hash), now)
+    is_new, known = known is None, known or sources.known_devices.new(user_id)
+    asking_id = None if info.context.session is None else info.context.session.id
+    known_as = replace(device, known_as=known.hash)
+    session, tokens = await sources.sessions.open(user_id, known_as, now, asking_id=asking_id)
     if checked_hash is not None and await sources.users.password_hash(user_id) != checked_hash:
         await sources.sessions.end(user_id, session.id)
         raise wrong_credentials()
@@ -72,8 +74,9 @@ async def sign_in_first(
     if (await sources.factors.stored.of_user(user_id)).has_codes:
         message = "The account has a second factor by now: log in."
         raise Refusal(UserErrorCode.SECOND_FACTOR_REQUIRED, message)
+    devices = sources.known_devices
     if known is None:
-        known = KnownDevice.new() if secret is None else KnownDevice.of_first_session(secret)
+        known = devices.new(user_id) if secret is None else devices.of_first_session(user_id, secret)
     device = replace(device_of(info, client), known_as=known.hash)
     if secret is None:
         session, tokens = await sources.sessions.open(user_id, device, now)
@@ -81,7 +84,7 @@ async def sign_in_first(
         session, tokens = await sources.sessions.open_first(user_id, device, now, secret=secret)
     if not await is_back(info, user_id):
         return None
-    await sources.known_devices.note_login(user_id, known, now)
+    await devices.note_login(user_id, known, now)
     return signed_in_payload(info, session, tokens, known)
 
 

@@ -43,11 +43,16 @@ class Sealing:
 
 
 def sealing_of(settings: Settings) -> Sealing:
-    """Sealing with the keys of the settings; with a well-known one where none are set, outside production."""
+    """Sealing with the keys of the settings."""
+    return Sealing(keys_of(settings))
+
+
+def keys_of(settings: Settings) -> list[bytes]:
+    """The secret keys of the settings; a well-known one where none are set, outside production."""
     keys = [base64.urlsafe_b64decode(key.get_secret_value()) for key in settings.secret_keys]
     if not keys and settings.environment != "production":
         keys = [_LOCAL_KEY]
-    return Sealing(keys)
+    return keys
 
 
 def hashing_keys(settings: Settings) -> Sequence[bytes]:
