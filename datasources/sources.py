@@ -165,14 +165,9 @@ class Sources:
         )
         self.posts = PostStore(database, job_queue, caches.posts, sharded_ids)
         self.publishing = PublishingStore(database, job_queue, caches.posts, caches.first_pages, sharded_ids)
+        url_ttl = settings.signed_url_ttl
         self.images = ImageStore(
-            database,
-            job_queue,
-            self.publishing,
-            caches.posts,
-            caches.users,
-            sharded_ids,
-            url_ttl=settings.signed_url_ttl,
+            database, job_queue, self.publishing, caches.posts, caches.users, sharded_ids, url_ttl=url_ttl
         )
         self.purges = PurgeStore(database, job_queue, blobs, has_cdn=settings.purges_cdn)
         self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue, caches.like_marks.invalidate)
@@ -181,7 +176,9 @@ class Sources:
         self.comments = CommentStore(database, job_queue, caches.comments, sharded_ids)
         self.commenting = CommentingStore(database, job_queue, caches.comments, sharded_ids)
         moderated = caches.users, caches.posts, caches.comments
-        self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids, self.mails)
+        self.moderation = Moderation(
+            database, job_queue, self.sessions, moderated, sharded_ids, self.mails, self.mail_recipients
+        )
         self.read_your_writes = ReadYourWrites(database, sharded_ids)
         self.targets = Targets(database, sharded_ids)
 

@@ -1,6 +1,7 @@
 """Everything that moderators work with."""
 
 from datasources.accounts.cached_users import UserCache
+from datasources.accounts.mail_recipients import RecipientStore
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
 from datasources.jobs.queue import JobQueue
@@ -28,17 +29,17 @@ class Moderation:
         database: Database,
         job_queue: JobQueue,
         sessions: SessionStore,
-        users: UserCache,
-        posts: PostCache,
-        comments: CommentCache,
+        caches: tuple[UserCache, PostCache, CommentCache],
         sharded_ids: ShardedIds,
         mails: MailOutbox,
+        recipients: RecipientStore,
     ) -> None:
+        users, posts, comments = caches
         self.standings = standings = StandingStore(database, job_queue, users)
         self.cases = cases = CaseStore(database)
         texts = ReportedTexts(database, sharded_ids)
         self.reports = reports = ReportStore(database, job_queue, cases, texts)
-        self.strangers_reports = StrangersReports(database, cases, reports, texts, mails)
+        self.strangers_reports = StrangersReports(database, cases, reports, texts, mails, recipients)
         self.decisions = decisions = DecisionStore(database, job_queue, cases)
         self.content = content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
         self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, decisions, mails)

@@ -28,7 +28,13 @@ class StrangersReports:
     """The collection `strangers_reports`. A TTL index removes what nobody confirms; an address stays no longer."""
 
     def __init__(
-        self, database: Database, cases: CaseStore, reports: ReportStore, texts: ReportedTexts, mails: MailOutbox
+        self,
+        database: Database,
+        cases: CaseStore,
+        reports: ReportStore,
+        texts: ReportedTexts,
+        mails: MailOutbox,
+        recipients: RecipientStore,
     ) -> None:
         self._waiting = database["strangers_reports"]
         self._client = database.client
@@ -36,7 +42,7 @@ class StrangersReports:
         self._reports = reports
         self._texts = texts
         self._mails = mails
-        self._owners = RecipientStore(database)
+        self._recipients = recipients
         self._tokens = MailTokenStore(database)
 
     async def begin(self, target: Target, reason: ReportReason, note: str, email: str, language: str | None) -> None:
@@ -67,7 +73,7 @@ class StrangersReports:
 
         Raises Refusal (TOKEN_EXPIRED). Atomic; the token is good once.
         """
-        account_id = await self._owners.owner_of_verified(token.email)
+        account_id = await self._recipients.owner_of_verified(token.email)
 
         async def apply(session: Session) -> None:
             await self._tokens.use(token, session)
