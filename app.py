@@ -9,16 +9,19 @@ from starlette.applications import Starlette
 from config import Settings
 from datasources.outages import is_outage
 from datasources.rate_limits.points import Charge
+from datasources.rate_limits.refused_requests import RefusedRequests
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
 from datasources.telemetry.metrics import readings
 from datasources.telemetry.metrics_server import serve_metrics
 from datasources.telemetry.tracing import open_tracing
+from domain.rate_limits import REFUSED_REQUESTS
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.root_fields import MUTATIONS
 from resolvers.transport.admission import Admission
 from resolvers.transport.application import Application
+from resolvers.transport.client_address import UntrustedProxies
 from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
@@ -53,7 +56,7 @@ def create_app(settings: Settings) -> Starlette:
     admission = Admission(settings.cost_at_once, settings.admission_timeout)
     executor = OperationExecutor(
         schema,
-        opened.hooks(),
+        opened.hooks(settings),
         operation_timeout=settings.operation_timeout,
         admission=admission,
         introspection=settings.allows_introspection,
@@ -89,7 +92,8 @@ class _Opened:
 
     sources: Sources
 
-    def hooks(self) -> Hooks:
+    def hooks(self, settings: Settings) -> Hooks:
+        limits = settings.limits_of_clients
         return Hooks(
             authenticate=self._authenticate,
             recall=self._recall,
@@ -102,6 +106,9 @@ class _Opened:
             scopes=lambda identity: identity.scopes if isinstance(identity, SessionRecord) else None,
             bad_token_identity=BadToken,
             charge=self._charge,
+            owner_of_device=self._owner_of_device,
+            refused=RefusedRequests(limits.of(REFUSED_REQUESTS) if limits.is_on else None),
+            proxies=UntrustedProxies(is_on=settings.environment != "development"),
         )
 
     async def ping_mongo(self) -> None:
@@ -125,10 +132,14 @@ class _Opened:
     def _context(self, identity: SessionRecord | BadToken | None, request_id: str, address: str) -> Context:
         return Context(self.sources, identity, request_id, address)
 
-    async def _charge(self, identity: SessionRecord | BadToken | None, address: str, cost: int) -> Charge:
+    async def _charge(self, identity: SessionRecord | BadToken | None, address: str, cost: int, sender: str) -> Charge:
         if isinstance(identity, SessionRecord):
             return await self.sources.rate_limits.points.take(identity.user_id, identity.id, address, cost)
-        return await self.sources.rate_limits.points.take(None, None, address, cost)
+        return await self.sources.rate_limits.points.take(None, None, sender, cost)
+
+    def _owner_of_device(self, token: str) -> str | None:
+        account_id = self.sources.known_devices.account_of(token)
+        return None if account_id is None else f"devices of {account_id}"
 
     def _watch(self, session: SessionRecord, ended: Callable[[], None]) -> Watch:
         return self.sources.session_watch.watch(session, ended)

@@ -14,6 +14,7 @@ from pymongo.monitoring import CommandListener
 
 from config import Settings
 from datasources.accounts.access_tokens import AccessTokenStore
+from datasources.accounts.barred_identifiers import BarredIdentifiers
 from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.claims import copy_claims
 from datasources.accounts.factor_changes import FactorChanges
@@ -147,11 +148,9 @@ class Sources:
         self.background_writes = BackgroundWrites()
         self.watchdog = Watchdog(settings, client)
         sharded_ids = ShardedIds(settings.sharded_ids_since)
-
         self.rate_limits = RateLimiters(settings, redis.cache, RoleReader(database).of)
-        self.known_devices = KnownDevices(database)
+        self.known_devices = KnownDevices(database, settings)
         self._make_account_stores()
-
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
         self.follows = FollowStore(database, job_queue, graph_writes, sharded_ids)
         self.followers = FollowerStore(database)
@@ -168,14 +167,9 @@ class Sources:
         self.posts = PostStore(database, job_queue, caches.posts, sharded_ids)
         self.publishing = PublishingStore(database, job_queue, caches.posts, caches.first_pages, sharded_ids)
         self.listings = ListingStore(database, job_queue, caches.posts, sharded_ids)
+        url_ttl = settings.signed_url_ttl
         self.images = ImageStore(
-            database,
-            job_queue,
-            self.publishing,
-            caches.posts,
-            caches.users,
-            sharded_ids,
-            url_ttl=settings.signed_url_ttl,
+            database, job_queue, self.publishing, caches.posts, caches.users, sharded_ids, url_ttl=url_ttl
         )
         self.purges = PurgeStore(database, job_queue, blobs, has_cdn=settings.purges_cdn)
         self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue, caches.like_marks.invalidate)
@@ -184,7 +178,9 @@ class Sources:
         self.comments = CommentStore(database, job_queue, caches.comments, sharded_ids)
         self.commenting = CommentingStore(database, job_queue, caches.comments, sharded_ids)
         moderated = caches.users, caches.posts, caches.comments
-        self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids, self.mails)
+        self.moderation = Moderation(
+            database, job_queue, self.sessions, moderated, sharded_ids, self.mails, self.mail_recipients
+        )
         self.read_your_writes = ReadYourWrites(database, sharded_ids)
         self.targets = Targets(database, sharded_ids)
         self._make_feed_stores()
@@ -214,7 +210,8 @@ class Sources:
     def _make_account_stores(self) -> None:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
         self.passwords = Passwords()
-        self.users = UserStore(database, job_queue, self.caches.users)
+        barred = BarredIdentifiers(database, settings)
+        self.users = UserStore(database, job_queue, self.caches.users, barred)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         )
@@ -223,10 +220,13 @@ class Sources:
         factor_changes = FactorChanges(database, self.mails)
         self.access_tokens = AccessTokenStore(database, self.sessions, factor_changes)
         self.fresh_proofs = FreshProofs(database)
-        self.factors = FactorStores(database, settings, factor_changes)
-        self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
-        self.account = AccountStores(database, job_queue, self.caches.users, self.mails, self.mail_tokens, settings)
-        self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens)
+        self.factors = FactorStores(database, settings, factor_changes, barred, self.sessions)
+        self.mail_recipients, self.mail_tokens = RecipientStore(database, barred), MailTokenStore(database)
+        self.account = AccountStores(
+            database, job_queue, self.caches.users, self.mails, self.mail_tokens, barred, settings
+        )
+        removal = self.factors.removal
+        self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens, removal)
 
 
 @contextlib.asynccontextmanager

@@ -28,7 +28,7 @@ from datasources.posts.read_your_writes import (
 from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from domain.visibility import Relation, can_view_comment, can_view_post
+from domain.visibility import Relation, as_restricted, can_view_comment, can_view_post
 
 _People = Mapping[ObjectId, tuple[UserRecord, Relation]]
 
@@ -91,8 +91,13 @@ class Targets:
                 return PostTarget(post, first(joined["likes"]), own_comments(joined) if with_comments else [])
         return None
 
-    async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentTarget | None:
-        """A comment, also one that is hidden, deleted or not for the viewer; None if there is none."""
+    async def comment(
+        self, comment_id: ObjectId, viewer_id: ObjectId, *, is_restricted: bool = False
+    ) -> CommentTarget | None:
+        """A comment, also one that is hidden, deleted or not for the viewer; None if there is none.
+
+        The relations of one who `is_restricted` are `as_restricted`.
+        """
         authors = {"$setUnion": [["$author_id"], "$joined.parents.author_id", "$joined.posts.author_id"]}
         stages: list[Document] = [
             join("comments", "parents", on=("parent_id", "_id"), where=self._sharded_ids.parent(comment_id)),
@@ -105,18 +110,20 @@ class Targets:
         target: CommentTarget | None = None
         for comments in self._comments:
             found = await find_joined(comments, comment_id, stages, self._sharded_ids.comments)
-            target = None if found is None else _comment_target(*found, viewer_id)
+            target = None if found is None else _comment_target(*found, viewer_id, is_restricted=is_restricted)
             if target is not None and target.is_visible:
                 break
         return target
 
 
 def _comment_target(
-    document: Document, joined: Mapping[str, Sequence[Document]], viewer_id: ObjectId
+    document: Document, joined: Mapping[str, Sequence[Document]], viewer_id: ObjectId, *, is_restricted: bool
 ) -> CommentTarget | None:
     comment, people = readable(CommentRecord, document), _people(joined, viewer_id)
     if comment is None:
         return None
+    if is_restricted:
+        people = {user_id: (user, as_restricted(relation)) for user_id, (user, relation) in people.items()}
     post = _visible_post(first(joined["posts"]), people)
     thread: list[CommentRecord | None] = [comment]
     if comment.parent_id is not None:

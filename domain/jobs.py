@@ -137,6 +137,7 @@ _PUBLISHED = {
     Fact.DECISION: _published(),
 }
 _LONG = 600.0  # seconds
+_EXPORTING: JobKind = (Task.BUILD_EXPORT, Fact.EXPORT)
 
 JOBS: Mapping[JobKind, JobSpec] = {
     (Task.COUNT, Fact.POST_LIKE): _counted("target_id"),
@@ -151,6 +152,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.NOTIFY, Fact.COMMENT): _notified(),
     (Task.NOTIFY, Fact.FOLLOW): _notified(),
     (Task.NOTIFY, Fact.POST): JobSpec("notifications"),
+    (Task.NOTIFY, Fact.DECISION): _notified(),
     # An upload in hand holds its bytes. While one is rendered, others are read and stored.
     (Task.INGEST, Fact.UPLOAD): JobSpec("media", seconds=180, concurrency=4, per_render_process=True),
     (Task.COMPLETE_POST, Fact.POST): JobSpec("media"),
@@ -182,8 +184,9 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.END_DECISION, Fact.DECISION): JobSpec("janitor"),
     # A worker of its own: a CDN that is away must delay nothing else. It waits for more files of the same account.
     (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
-    # A worker of its own: an archive takes minutes. One call holds a part of it and a few images in memory.
-    (Task.BUILD_EXPORT, Fact.EXPORT): JobSpec("exports", seconds=_LONG, concurrency=2),
+    # A worker of its own: an archive takes minutes, and half an hour for 10,000 images where storage is slow. No call
+    # can go on where another has stopped. It holds a part of the archive and a few images in memory.
+    _EXPORTING: JobSpec("exports", seconds=6 * _LONG, concurrency=2),
     (Task.CLEAN_UP, Fact.EXPORT): JobSpec("janitor"),
     # As many at once as there may be endpoints, so that a slow one holds up no other.
     (Task.DELIVER, Fact.WEBHOOK_MESSAGE): JobSpec("webhooks", "endpoint_id", concurrency=20),
@@ -193,7 +196,9 @@ JOBS: Mapping[JobKind, JobSpec] = {
 }
 
 WORKERS = tuple(dict.fromkeys(spec.worker for spec in JOBS.values()))
-LONGEST_CALL_SECONDS = max(spec.seconds for spec in JOBS.values())
+# Within which every call ends that may write something of an account that was deleted meanwhile. The building of an
+# export notices it within seconds.
+LONGEST_CALL_SECONDS = max(spec.seconds for kind, spec in JOBS.items() if kind != _EXPORTING)
 
 
 def jobs_of(fact: Fact, document: Mapping[str, Any]) -> list[Job]:

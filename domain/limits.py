@@ -59,7 +59,6 @@ FOLLOWED_HASHTAGS_MAX = 100  # each is an index scan of every page of the feed
 FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over followees
 PREVIEW_COMMENTS = 3
 ACTORS_SHOWN = 3
-SESSIONS_SHOWN = 50  # the latest logins; an account has a handful
 USER_ERRORS_MAX = 5  # reasons that one answer gives; a person reads no more
 FIELD_PATH_MAX = 5
 BADGE_MAX = 100  # of notifications not seen: counting stops there, and apps show "99+"
@@ -80,16 +79,20 @@ DEACTIVATION_PAUSE_HOURS = 24  # from one to the next: each return has all image
 TERMS_VERSION_MAX = 40
 ACCEPTANCES_KEPT = 20  # of versions of the terms, the latest
 EXPORT_PAUSE_HOURS = 24  # each reads all that an account has
+EXPORT_RETRY_HOURS = 1  # after one that failed: it has read much, too
 EXPORT_KEPT_DAYS = 3  # then its archive is deleted: people have it by then, or ask again
 
 # Mails, and the tokens in them
 PASSWORD_RESET_LIFE = timedelta(minutes=30)  # from the sending of the mail
 EMAIL_TOKEN_LIFE = timedelta(hours=24)  # people read mails the next day; a registration waits as long
+EMAIL_UNDO_DAYS = 7  # that the old address can take its account back: people read mails of a thief's change late
+EMAIL_CHANGES_MAX = 5  # in that time, as the account keeps the addresses
 REGISTRATION_LIFE = timedelta(days=2)  # the longest that a mail may wait, and then the life of its token
 MAIL_TOKEN_MAX = 100  # characters
 LANGUAGE_MAX = 35  # characters of a language tag, as RFC 5646 advises
 
 # Sessions and retries
+SESSIONS_MAX = 50  # logins of an account, which are all shown; a person has a handful of devices
 LAST_USED_PRECISION = timedelta(minutes=1)  # of a session's `lastUsedAt`: not every request writes
 REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again
 ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for requests that are on their way
@@ -121,10 +124,13 @@ WITHDRAWN_NOTIFICATION_KEPT = timedelta(days=30)  # a client that resumes later 
 
 # Moderation
 REPORT_NOTE_MAX = 1_000
+REPORTED_TEXT_MAX = max(CAPTION_MAX, COMMENT_MAX)  # a name and a biography are shorter
 STATEMENT_MAX = 2_000  # of reasons, also of an appeal
 CASE_REPORTS_SHOWN = 20  # the latest; a moderator reads no more
+CASE_REPORTS_KEPT = 1_000  # of one case; more are only counted: a decision closes all of them in one transaction
 CASE_CLAIM = timedelta(minutes=15)  # in which others leave a case alone
 SUSPENSION_MAX = timedelta(days=366)
+BAN_OUTLASTS = timedelta(days=365)  # a banned account that is deleted: nobody has its address or handle for so long
 APPEAL_WITHIN = timedelta(days=183)  # the six months of the EU's Digital Services Act (article 20)
 REMOVED_KEPT = APPEAL_WITHIN  # what was removed, until nobody can appeal any more
 REPORTS_KEPT = timedelta(days=366)  # of closed cases, so that who is reported again and again is noticed

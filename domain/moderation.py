@@ -21,6 +21,14 @@ STANDINGS: Mapping[ModerationAction, AccountStanding] = {
     ModerationAction.BAN: AccountStanding.BANNED,
     ModerationAction.RESTORE: AccountStanding.GOOD,
 }
+MADE_BY: Mapping[AccountStanding, ModerationAction] = {
+    standing: action for action, standing in STANDINGS.items() if standing is not AccountStanding.GOOD
+}
+_STRONGER: Mapping[ModerationAction, set[ModerationAction]] = {
+    ModerationAction.HIDE: {ModerationAction.REMOVE},
+    ModerationAction.LIMIT: {ModerationAction.SUSPEND, ModerationAction.BAN},
+    ModerationAction.SUSPEND: {ModerationAction.BAN},
+}
 WITHOUT_STATEMENT = {ModerationAction.DISMISS, ModerationAction.RESTORE}
 WITH_END = {ModerationAction.LIMIT, ModerationAction.SUSPEND}
 APPEALABLE = frozenset(set[ModerationAction]().union(*ACTIONS.values()) - WITHOUT_STATEMENT)
@@ -50,6 +58,27 @@ def check_decision(
         raise _invalid("until", "A time has its zone, as in 2026-12-31T12:00:00Z.")
     if until is not None and not now < until <= now + SUSPENSION_MAX:
         raise _invalid("until", f"A standing ends within {SUSPENSION_MAX.days} days; BAN has no end.")
+
+
+def check_transition(
+    action: ModerationAction,
+    until: datetime | None,
+    held: ModerationAction | None,
+    held_until: datetime | None,
+    now: datetime,
+) -> None:
+    """Raises Refusal (STRONGER_DECISION) if a decision would weaken or shorten what holds: RESTORE alone does that.
+
+    `held` is what made an account, a post or a comment what it is; it lasts until `held_until`, or has no end.
+    """
+    if held is None or (held_until is not None and held_until <= now):
+        return
+    if held in _STRONGER.get(action, ()):
+        message = f"{held} holds, which is stronger than {action}. RESTORE comes first."
+        raise Refusal(UserErrorCode.STRONGER_DECISION, message, field=["action"])
+    if held is action and until is not None and (held_until is None or until < held_until):
+        message = f"{held} holds longer than that. RESTORE comes first."
+        raise Refusal(UserErrorCode.STRONGER_DECISION, message, field=["until"])
 
 
 def check_rank(moderator: Role, subject: Role, *, is_oneself: bool) -> None:

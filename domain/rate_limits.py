@@ -12,7 +12,9 @@ from typing import NamedTuple, Self
 from domain.errors import RequestError, RequestErrorCode
 from domain.limits import OPERATION_COST_MAX
 
-OPERATION_POINTS = 50  # points of an operation besides its cost: its request, its session, a read or two
+# Points of an operation besides its cost. The smallest query takes as much processor time as 100 fields of a page, one
+# that reads something as 200 to 300, a mutation as 1,000.
+OPERATION_POINTS = 300
 LARGEST = OPERATION_COST_MAX + OPERATION_POINTS
 NEW = "new"  # the role, for actions, of an account younger than the setting `new_account_hours`
 MEMBER = "member"
@@ -21,7 +23,8 @@ MEMBER = "member"
 class Action(StrEnum):
     """What has limits of its own besides the general points; each use counts, also several in one document."""
 
-    LOGIN = "login"
+    LOGIN = "login"  # by a wrong password
+    LOGINS = "logins"  # by any: each costs the hash of a password
     REGISTER = "register"
     PASSWORD_RESET = "password-reset"  # noqa: S105
     MAIL = "mail"  # to verify an address
@@ -83,17 +86,22 @@ class Limit(NamedTuple):
 
 POINTS, POINTS_OF_TOKEN = "points", "points.token"
 POINTS_OF_ADDRESS, POINTS_OF_STRANGER = "points.address", "points.stranger"
+REFUSED_REQUESTS = "refused-requests"
 
 # Of a member; the setting `rate_limits` replaces single ones. Those of login let at most 30 passwords be tried in five
 # minutes: an account's four names (mail address, handle, two former handles) by 5 + 2 each, or one address by 15 + 11.
 DEFAULTS: Mapping[str, str] = {
-    POINTS: "100000/100",  # some 115 full pages of a feed at once, then more than one a second
+    POINTS: "100000/100",  # some 90 full pages of a feed at once or 330 small queries, then one or three a second
     POINTS_OF_TOKEN: "75000/75",  # one runaway client leaves something to the account's others
-    POINTS_OF_STRANGER: "60000/120",  # of all requests without a session from one address
-    POINTS_OF_ADDRESS: "5000000/100",  # of all requests with a session: a whole university may have one address
+    POINTS_OF_STRANGER: "60000/30",  # of all requests without a session from one address, which many may share
+    POINTS_OF_ADDRESS: "20000000/100",  # of all requests with a session: a whole university may have one address
+    REFUSED_REQUESTS: "300/60",  # not points but requests without any, of a token or an address, at each process
     "login.name": "5/600",
     "login.address": "15/400",
     "login.device": "10/900",
+    # Restored faster than those of wrong passwords, so that who only guesses does not use them up.
+    "logins.name": "20/1200",
+    "logins.device": "20/1200",
     "register.address": "30/3600",
     "password-reset.name": "3/3600",
     "password-reset.address": "10/3600",

@@ -21,7 +21,8 @@ from schema.viewer import signed_in
     "Makes a personal access token, for a program that acts for the viewer. Its text is shown this once. It can do "
     "what its scopes say; another operation is INSUFFICIENT_SCOPE. It can neither be refreshed nor log in, and cannot "
     "change the account, sessions or tokens. A new password, and `logout` everywhere, end all tokens. Needs a fresh "
-    "proof (confirmIdentity).",
+    "proof (confirmIdentity). A client that lost the answer finds the token in `Viewer.accessTokens`, revokes it and "
+    "makes another: its text cannot be had again.",
     scope=None,
     limited_as=Action.PROOF,
 )

@@ -6,6 +6,7 @@ import strawberry
 from bson import ObjectId
 
 from datasources.accounts.common_passwords import is_common
+from datasources.accounts.known_devices import KnownDevice
 from datasources.accounts.session_tokens import session_id_of
 from datasources.accounts.terms import FIELD as TERMS
 from datasources.accounts.users import Credentials
@@ -19,7 +20,7 @@ from domain.languages import checked_language
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
 from domain.mails import MailKind
 from domain.password_rules import checked_password
-from domain.rate_limits import Action
+from domain.rate_limits import Action, RateLimited
 from domain.text import checked_display_name
 from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.fresh_proof import require_fresh_proof
@@ -46,9 +47,9 @@ from schema.viewer import signed_in
 
 
 @mutation(
-    "Makes an account and logs in. Where addresses have to be verified, it has a mail sent instead, and answers "
-    "neither tokens nor viewer: `verifyEmail` then makes the account and logs in. The answer is the same if another "
-    "account has the address; its owner gets a mail that says so. Sent again with the same "
+    "Makes an account and logs in. Where addresses have to be verified, it has a mail sent instead, and answers a "
+    "`deviceToken`, but neither tokens nor viewer: `verifyEmail` then makes the account and logs in. The answer is the "
+    "same if another account has the address; its owner gets a mail that says so. Sent again with the same "
     "`idempotencyKey` it answers the same: the account, and the same tokens as long as they are valid.",
     answers_bad_token=always,
     while_suspended=True,
@@ -59,9 +60,10 @@ async def register(info: Info, given: RegisterInput) -> SessionPayload:
     sources = info.context.sources
     idempotency = Idempotency.of_registration(given.idempotency_key, _known_before(given))
     earlier = await _registered(info, given, idempotency)
-    account = earlier or await _make_account(info, given, idempotency)
+    device = KnownDevice.new() if idempotency is None else KnownDevice.of_first_session(idempotency.key)
+    account = earlier or await _make_account(info, given, idempotency, device)
     if account is None or sources.settings.verification == "required":
-        return SessionPayload()
+        return SessionPayload(device_token=device.token)
     if sources.settings.verification == "later":
         await sources.mails.add(MailKind.VERIFY_EMAIL, user_id=account.user_id, mail_id=account.user_id)
     payload = await sign_in_first(info, account.user_id, given, secret=given.idempotency_key)
@@ -94,7 +96,9 @@ async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency
     return account
 
 
-async def _make_account(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
+async def _make_account(
+    info: Info, given: RegisterInput, idempotency: Idempotency | None, device: KnownDevice
+) -> Credentials | None:
     """Makes an account; None if its address has to be verified first. Raises Refusal."""
     sources = info.context.sources
     username = new_username(info, given.username)
@@ -107,7 +111,9 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     try:
         if sources.settings.verification == "required":
             begin = sources.account.registrations.begin
-            await begin(username, email, password_hash, name, language, idempotency, **accepted)
+            await begin(
+                username, email, password_hash, name, language, idempotency, registered_on=device.hash, **accepted
+            )
             return None
         profile: dict[str, Any] = {"language": language, "email_verified_at": now, **accepted}
         if sources.settings.verification == "later":
@@ -127,7 +133,8 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference. Brings back an "
     "account that its owner has deactivated. An account with a second factor answers SECOND_FACTOR_REQUIRED and "
     "`secondFactor`, with which completeLogin goes on. Wrong passwords are limited, for the login and for the address "
-    "that they come from; who has a `deviceToken` is not held up by others' attempts.",
+    "that they come from; who has a `deviceToken` is not held up by others' attempts. So are logins at all, for the "
+    "login.",
     answers_bad_token=always,
     while_suspended=True,
 )
@@ -135,10 +142,22 @@ async def login(info: Info, given: LoginInput) -> LoginPayload:
     device_of(info, given)  # refuses a bad name of the client before anything is asked
     name, token, devices = typed_login(given.login), given.device_token, info.context.sources.known_devices
     known = None if token is None else await devices.find(name, token, clock.now())
-    use = await count_use(info, Action.LOGIN, name=name.lower(), device=None if known is None else known.hash)
+    use = await _count_login(info, name, known)
     account = await _checked_password(info, name, given.password, use)
     step = await second_step(info, account)
     return step or await sign_in(info, account.user_id, given, known=known, checked_hash=account.password_hash)
+
+
+async def _count_login(info: Info, name: str, known: KnownDevice | None) -> Use:
+    """Counts a login, and a wrong password, which is given back if it is right. Raises RateLimited."""
+    device = None if known is None else known.hash
+    use = await count_use(info, Action.LOGIN, name=name.lower(), device=device)
+    try:
+        await count_use(info, Action.LOGINS, name=name.lower(), device=device)
+    except RateLimited:
+        await use.give_back()
+        raise
+    return use
 
 
 async def _checked_password(info: Info, name: str, password: str, use: Use) -> Credentials:

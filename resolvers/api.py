@@ -35,7 +35,7 @@ from resolvers import (
 )
 from schema.comment import Comment
 from schema.image import Image
-from schema.notification import CommentNotification, FollowNotification, PostNotification
+from schema.notification import CommentNotification, DecisionNotification, FollowNotification, PostNotification
 from schema.scalars import SCALARS
 from schema.second_factor import LinkedIdentity, Passkey
 from schema.session import AccessToken
@@ -97,6 +97,7 @@ Mutation = create_type(
         passwords.change_password,
         passwords.request_password_reset,
         passwords.reset_password,
+        passwords.undo_email_change,
         profile.update_profile,
         profile.update_preferences,
         uploads.create_upload,
@@ -155,6 +156,7 @@ schema = strawberry.Schema(
         PostNotification,
         CommentNotification,
         FollowNotification,
+        DecisionNotification,
     ],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None),
 )

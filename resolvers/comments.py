@@ -34,8 +34,11 @@ async def visible_comment(info: Info, global_id: str, field: str = "commentId") 
 
 
 async def _comment(info: Info, global_id: str) -> CommentTarget | None:
-    viewer_id, comment_id = info.context.require_viewer(), expect_id(global_id, "Comment")
-    return None if comment_id is None else await info.context.sources.targets.comment(comment_id, viewer_id)
+    session, comment_id = info.context.require_session(), expect_id(global_id, "Comment")
+    if comment_id is None:
+        return None
+    find = info.context.sources.targets.comment
+    return await find(comment_id, session.user_id, is_restricted=session.is_restricted)
 
 
 @mutation("Comments on a post or replies to a comment.")
@@ -95,11 +98,8 @@ def _added(comment: CommentRecord, post: PostRecord | None) -> AddCommentPayload
 async def delete_comment(info: Info, given: CommentIdInput) -> DeleteCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     target = _deletable(await _comment(info, given.comment_id), viewer_id)
-    post_id = None if target.post is None else target.post.id
-    if post_id is not None and info.context.require_session().is_restricted:  # who counts as following nobody
-        post_id = post_id if await info.context.loaders.visible_post_by_id.load(post_id) is not None else None
     await sources.comments.delete(target.comment.id, clock.now(), by=viewer_id)
-    post = None if post_id is None else await sources.read_your_writes.post(post_id, viewer_id)
+    post = None if target.post is None else await sources.read_your_writes.post(target.post.id, viewer_id)
     return DeleteCommentPayload(deleted_comment_id=given.comment_id, post=post)
 
 

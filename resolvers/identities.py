@@ -74,7 +74,11 @@ async def link_identity(info: Info, given: LinkIdentityInput) -> ViewerPayload:
     return ViewerPayload(viewer=signed_in(session))
 
 
-@mutation("Unlinks an identity from the viewer's account. Needs a fresh proof (confirmIdentity).", scope=None)
+@mutation(
+    "Unlinks an identity from the viewer's account. Needs a fresh proof (confirmIdentity).",
+    scope=None,
+    while_suspended=True,
+)
 async def unlink_identity(info: Info, given: UnlinkIdentityInput) -> ViewerPayload:
     session = await require_fresh_proof(info)
     identity_id = expect_id(given.linked_identity_id, "LinkedIdentity")

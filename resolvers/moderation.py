@@ -102,7 +102,8 @@ async def moderate(info: Info, given: ModerateInput) -> ModeratePayload:
 
 
 @mutation(
-    "Appeals a decision about the viewer: once, within half a year. Another moderator looks at it.",
+    "Appeals a decision about the viewer: once, within half a year. Another moderator looks at it. While the appeal "
+    "waits, sending the same text again changes nothing.",
     while_suspended=True,
 )
 async def appeal_decision(info: Info, given: AppealDecisionInput) -> AppealDecisionPayload:

@@ -35,6 +35,7 @@ _MINUTES = PASSKEY_CHALLENGE.seconds // 60
     "Begins to add a passkey: answers the options with which a browser or phone makes it, within "
     f"{_MINUTES} minutes. Needs a fresh proof (confirmIdentity), or the password.",
     scope=None,
+    while_suspended=True,
     limited_as=Action.PROOF,
 )
 async def begin_passkey(info: Info, given: PasswordInput) -> PasskeyOptionsPayload:
@@ -52,6 +53,7 @@ async def begin_passkey(info: Info, given: PasswordInput) -> PasskeyOptionsPaylo
 @mutation(
     "Adds the passkey that a browser or phone has made with the options of beginPasskey. Needs a fresh proof.",
     scope=None,
+    while_suspended=True,
     limited_as=Action.PROOF,
 )
 async def confirm_passkey(info: Info, given: ConfirmPasskeyInput) -> ConfirmPasskeyPayload:
@@ -79,7 +81,9 @@ async def confirm_passkey(info: Info, given: ConfirmPasskeyInput) -> ConfirmPass
     return ConfirmPasskeyPayload(passkey=passkey, viewer=signed_in(session))
 
 
-@mutation("Removes one of the viewer's passkeys. Needs a fresh proof (confirmIdentity).", scope=None)
+@mutation(
+    "Removes one of the viewer's passkeys. Needs a fresh proof (confirmIdentity).", scope=None, while_suspended=True
+)
 async def remove_passkey(info: Info, given: RemovePasskeyInput) -> ViewerPayload:
     session = await require_fresh_proof(info)
     passkey_id = expect_id(given.passkey_id, "Passkey")

@@ -1,10 +1,10 @@
-"""Passwords: change one, or set a new one in place of a lost one."""
+"""Passwords: change one, or set a new one by a mail, in place of a lost one or of a thief's."""
 
 from datasources.accounts.common_passwords import is_common
 from datasources.accounts.mail_tokens import token_expired
 from domain.email_addresses import checked_email
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import PASSWORD_RESET_LIFE
+from domain.limits import EMAIL_UNDO_DAYS, PASSWORD_RESET_LIFE
 from domain.mails import MailKind, TokenPurpose
 from domain.password_rules import checked_password
 from domain.rate_limits import Action
@@ -19,7 +19,8 @@ from schema.viewer import signed_in
 
 
 @mutation(
-    "Changes the password, ends the viewer's other sessions, and tells them by mail. Sent again it answers as done.",
+    "Changes the password, ends the viewer's other sessions and all access tokens, and tells them by mail, which says "
+    "what else opens the account. Sent again it answers as done.",
     scope=None,
     while_suspended=True,
     limited_as=Action.PROOF,
@@ -55,25 +56,45 @@ async def request_password_reset(info: Info, given: RequestPasswordResetInput) -
 
 
 @mutation(
-    "Sets a new password with the token of a mail, ends all sessions of the account, and tells its owner by mail. A "
-    f"token is good once, for {PASSWORD_RESET_LIFE.seconds // 60} minutes from the sending of the mail. Whoever used "
-    "it may send the same again for a minute, in case the answer was lost.",
+    "Sets a new password with the token of a mail, ends all sessions and access tokens of the account, and tells its "
+    "owner by mail, which says what else opens the account. A token is good once, for "
+    f"{PASSWORD_RESET_LIFE.seconds // 60} minutes from the sending of the mail. Whoever used it may send the same "
+    "again for a minute, in case the answer was lost.",
     answers_bad_token=always,
     while_suspended=True,
     limited_as=Action.PROOF,
 )
 async def reset_password(info: Info, given: ResetPasswordInput) -> Payload:
-    sources = info.context.sources
-    token = await sources.mail_tokens.find(given.token, TokenPurpose.PASSWORD_RESET)
-    current = await sources.password_changes.current(token.user_id)
-    if current is None or token.email != current.email:
+    return await _set_password(info, given, TokenPurpose.PASSWORD_RESET)
+
+
+@mutation(
+    "Takes an account back whose address somebody else has changed, with the token of the mail to the address that it "
+    "had: it has that address again and a new password, and all its sessions and access tokens end. A token is good "
+    f"once, for {EMAIL_UNDO_DAYS} days from the change. Whoever used it may send the same again for a minute.",
+    answers_bad_token=always,
+    while_suspended=True,
+    limited_as=Action.PROOF,
+)
+async def undo_email_change(info: Info, given: ResetPasswordInput) -> Payload:
+    return await _set_password(info, given, TokenPurpose.EMAIL_UNDO)
+
+
+async def _set_password(info: Info, given: ResetPasswordInput, purpose: TokenPurpose) -> Payload:
+    """Sets the password with the token of a mail. Raises Refusal."""
+    changes = info.context.sources.password_changes
+    token = await info.context.sources.mail_tokens.find(given.token, purpose)
+    current = await changes.current(token.user_id)
+    may_be_elsewhere = purpose is TokenPurpose.EMAIL_UNDO and not token.used
+    if current is None or not (token.email == current.email or may_be_elsewhere):
         raise token_expired()
     if token.used:
         if not await is_password_right(info, current.password_hash, given.new_password, token.user_id):
             raise token_expired()
         return Payload()
-    password = checked_password(given.new_password, current.names, is_common, field="newPassword")
-    if not await sources.password_changes.change(token.user_id, await hash_password(info, password), token=token):
+    names = (*current.names, token.email, token.email.partition("@")[0])
+    new_hash = await hash_password(info, checked_password(given.new_password, names, is_common, field="newPassword"))
+    if not await changes.change(token.user_id, new_hash, token=token, removes_other_ways=given.remove_other_ways):
         raise token_expired()
     if info.context.viewer_id == token.user_id:
         info.context.session = None  # the rest of the operation is anonymous

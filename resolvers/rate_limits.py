@@ -5,7 +5,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.rate_limits import Action, RateLimited, Subject
 from schema.context import Info
 
-_OF_STRANGERS = frozenset({Action.LOGIN, Action.REGISTER, Action.PASSWORD_RESET})
+_OF_STRANGERS = frozenset({Action.LOGIN, Action.LOGINS, Action.REGISTER, Action.PASSWORD_RESET})
 
 
 async def count_use(

@@ -11,6 +11,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.rate_limits import Action, RateLimited
 from domain.standing import refuse_suspended
 from resolvers.rate_limits import count_use, to_refusal
+from resolvers.security_log import log_refusal, log_session
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from resolvers.verified_only import refuse_unverified
 from schema.context import Context, Info
@@ -69,8 +70,9 @@ def mutation(
     `answers_bad_token` of each of its root fields, given the operation's context, returns true. Nothing else declares
     that.
 
-    Only one that runs `while_suspended` is open to suspended accounts: what they may do to read, appeal, export and
-    delete. The others are refused with ACCOUNT_SUSPENDED, or with TERMS_NOT_ACCEPTED to who must accept the terms.
+    Only one that runs `while_suspended` is open to suspended accounts: what they may do to read, appeal, export,
+    delete, and keep others out of the account. The others are refused with ACCOUNT_SUSPENDED, or with
+    TERMS_NOT_ACCEPTED to who must accept the terms.
 
     A personal access token needs the scope. With None no token may ask for the field, nor for one that answers bad
     tokens: what logs in, or changes what one logs in with, is a person's.
@@ -88,23 +90,29 @@ def mutation(
         payload: type[AnyPayload] = payload_type(name, annotations["return"])
 
         async def resolve(info: Info, given: Any) -> AnyPayload:
-            info.context.start_writing()
+            context, before = info.context, info.context.session
+            context.start_writing()
             try:
                 if not while_suspended:
-                    refuse_suspended(info.context.session)
-                    if info.context.viewer_id is not None:
-                        await info.context.sources.account.terms.require(info.context.viewer_id)
+                    refuse_suspended(context.session)
+                    if context.viewer_id is not None:
+                        await context.sources.account.terms.require(context.viewer_id)
                 check_lengths(given)
                 if limited_as is not None:
                     await count_use(info, limited_as)
-                await refuse_unverified(info.context, name)
-                return await function(info, given)
+                await refuse_unverified(context, name)
+                done = await function(info, given)
             except Refusal as refusal:
+                log_refusal(name, context, refusal.code)
                 return payload.refused(refusal)
             except RateLimited as limited:
+                log_refusal(name, context, UserErrorCode.RATE_LIMITED)
                 return payload.refused(to_refusal(limited))
+            else:
+                log_session(name, context, before)
+                return done
             finally:
-                info.context.clear_loaders()
+                context.clear_loaders()
 
         resolve.__name__ = function.__name__
         resolve.__annotations__["given"] = Annotated[input_type(name, annotations["given"]), argument]

@@ -37,6 +37,7 @@ from schema.viewer import signed_in
     "confirmSecondFactor its first code. Begun again, it makes a new secret. Needs a fresh proof (confirmIdentity), or "
     "the password.",
     scope=None,
+    while_suspended=True,
     limited_as=Action.PROOF,
 )
 async def begin_second_factor(info: Info, given: PasswordInput) -> BeginSecondFactorPayload:
@@ -51,8 +52,9 @@ async def begin_second_factor(info: Info, given: PasswordInput) -> BeginSecondFa
 @mutation(
     f"Turns one-time codes on, by a code of the app. Answers {RECOVERY_CODES} recovery codes, which are shown this "
     "once: each stands for one code, for who has lost the app. From then on a login by password needs a code or a "
-    "passkey.",
+    "passkey. A client that lost the answer gets others by renewRecoveryCodes.",
     scope=None,
+    while_suspended=True,
     limited_as=Action.PROOF,
 )
 async def confirm_second_factor(info: Info, given: OneTimeCodeInput) -> RecoveryCodesPayload:
@@ -62,8 +64,11 @@ async def confirm_second_factor(info: Info, given: OneTimeCodeInput) -> Recovery
 
 
 @mutation(
-    "Makes new recovery codes in place of the old ones. Needs a code, and a fresh proof (confirmIdentity).",
+    "Makes new recovery codes in place of the old ones, which are worth nothing from then on. Needs a code, and a "
+    "fresh proof (confirmIdentity). A client that lost the answer asks again with the next code of the app: those that "
+    "nobody has read end so.",
     scope=None,
+    while_suspended=True,
     limited_as=Action.PROOF,
 )
 async def renew_recovery_codes(info: Info, given: OneTimeCodeInput) -> RecoveryCodesPayload:
@@ -77,6 +82,7 @@ async def renew_recovery_codes(info: Info, given: OneTimeCodeInput) -> RecoveryC
     "Turns one-time codes off, with their recovery codes. Needs a code, and a fresh proof (confirmIdentity) or the "
     "password.",
     scope=None,
+    while_suspended=True,
     limited_as=Action.PROOF,
 )
 async def disable_second_factor(info: Info, given: DisableSecondFactorInput) -> ViewerPayload:

@@ -35,15 +35,17 @@ async def sign_in(
     whose hash the caller has checked.
     """
     sources, device, now = info.context.sources, device_of(info, client), clock.now()
-    is_new, known = known is None, known or KnownDevice.new()
-    session, tokens = await sources.sessions.open(user_id, replace(device, known_as=known.hash), now)
+    is_new, known = known is None, known or sources.known_devices.new(user_id)
+    asking_id = None if info.context.session is None else info.context.session.id
+    known_as = replace(device, known_as=known.hash)
+    session, tokens = await sources.sessions.open(user_id, known_as, now, asking_id=asking_id)
     if checked_hash is not None and await sources.users.password_hash(user_id) != checked_hash:
         await sources.sessions.end(user_id, session.id)
         raise wrong_credentials()
     if not await is_back(info, user_id):
         raise wrong_credentials()
     await sources.known_devices.note_login(user_id, known, now)
-    if is_new:
+    if is_new:  # before the answer: until the mail is stored nobody has the tokens
         parts = (device.client_name, device.platform, device.network)
         client_name = ", ".join(part for part in parts if part) or "?"
         values = {"client": client_name, "time": f"{now:%Y-%m-%d %H:%M} UTC"}
@@ -59,9 +61,11 @@ async def known_device(info: Info, user_id: ObjectId, client: DeviceInput) -> Kn
 
 
 async def sign_in_first(
-    info: Info, user_id: ObjectId, client: ClientInput, *, secret: str | None
+    info: Info, user_id: ObjectId, client: ClientInput, *, secret: str | None, known: KnownDevice | None = None
 ) -> LoginPayload | None:
     """Opens the first session of an account, whose device is known then; with the same `secret` the same one again.
+
+    `known` is the device, if it has a token already.
 
     None if the account was deleted meanwhile. Raises Refusal (SECOND_FACTOR_REQUIRED) if this is the retry of a
     registration whose account has a second factor by now: it proves the password alone.
@@ -70,7 +74,9 @@ async def sign_in_first(
     if (await sources.factors.stored.of_user(user_id)).has_codes:
         message = "The account has a second factor by now: log in."
         raise Refusal(UserErrorCode.SECOND_FACTOR_REQUIRED, message)
-    known = KnownDevice.new() if secret is None else KnownDevice.of_first_session(secret)
+    devices = sources.known_devices
+    if known is None:
+        known = devices.new(user_id) if secret is None else devices.of_first_session(user_id, secret)
     device = replace(device_of(info, client), known_as=known.hash)
     if secret is None:
         session, tokens = await sources.sessions.open(user_id, device, now)
@@ -78,7 +84,7 @@ async def sign_in_first(
         session, tokens = await sources.sessions.open_first(user_id, device, now, secret=secret)
     if not await is_back(info, user_id):
         return None
-    await sources.known_devices.note_login(user_id, known, now)
+    await devices.note_login(user_id, known, now)
     return signed_in_payload(info, session, tokens, known)
 
 

@@ -3,13 +3,19 @@
 import strawberry
 
 from domain import limits
-from schema.inputs import MAIL_TOKEN, ClientInput
+from schema.inputs import MAIL_TOKEN, DeviceInput
 from schema.text_fields import text_field
 
 
 @strawberry.input
-class VerifyEmailInput(ClientInput):
+class VerifyEmailInput(DeviceInput):
     token: str = text_field(MAIL_TOKEN, max_length=limits.MAIL_TOKEN_MAX)
+    password: str | None = text_field(
+        "Of a registration on another device: the password that the account gets, as it was given to `register` or "
+        "another one. Of an account's address, without a session: the password of the account.",
+        max_length=limits.PASSWORD_MAX,
+        default=None,
+    )
 
 
 @strawberry.input

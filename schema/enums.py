@@ -153,6 +153,7 @@ _describe(
     FOLLOW_ACCEPTED="Your request was accepted.",
     POST_READY="Your post is ready.",
     POST_FAILED="Your post could not be made.",
+    DECIDED="Moderators decided about you, or about what you posted.",
 )
 _describe(
     Role,
@@ -210,7 +211,8 @@ _describe(
     LIMIT="The account acts within tighter limits for a time.",
     SUSPEND="For a time nobody else sees the account, and it cannot act.",
     BAN="As SUSPEND, without an end.",
-    RESTORE="What was decided before no longer holds.",
+    RESTORE="What was decided before no longer holds. A hidden post that is labelled keeps its label; RESTORE of one "
+    "that is shown lifts the label.",
     APPEAL="The account appealed.",
     EXPIRE="A standing ended by itself.",
     SET_ROLE="An operator gave the account a role.",
@@ -247,6 +249,7 @@ _describe(
     RATE_LIMITED="Too much in a short time; see retryAfterMs.",
     BUSY="The service is overloaded; see retryAfterMs.",
     ACCOUNT_SUSPENDED="Moderators have suspended or banned the account: it reads, and cannot act. See Viewer.standing.",
+    STRONGER_DECISION="What holds is stronger than this decision, or lasts longer: RESTORE comes first.",
     TERMS_NOT_ACCEPTED="The terms in force must be accepted first: see `terms` and acceptTerms.",
 )
 _describe(

@@ -99,8 +99,10 @@ class DeviceInput(ClientInput):
     """What a way of logging in is told of the client and its device."""
 
     device_token: str | None = text_field(
-        "The `deviceToken` that an earlier login of this account on this device has answered. With it the person can "
-        "log in while somebody else guesses the password.",
+        "The `deviceToken` that the registration of this account, or an earlier login, has answered on this device. "
+        "With it the person can log in while somebody else guesses the password. Send it as the header "
+        "`Photogram-Device` too, with all that is sent without a session: then that counts to the account, and not to "
+        "an address that others share.",
         max_length=limits.TOKEN_MAX,
         default=None,
     )
@@ -127,6 +129,11 @@ class RequestPasswordResetInput:
 class ResetPasswordInput:
     token: str = text_field(MAIL_TOKEN, max_length=limits.MAIL_TOKEN_MAX)
     new_password: str = text_field(_NEW_PASSWORD, max_length=limits.PASSWORD_MAX)
+    remove_other_ways: bool = plain(
+        "Whether to remove all passkeys and linked identities too, for who thinks that somebody else has used the "
+        "account. One-time codes stay.",
+        default=False,
+    )
 
 
 @strawberry.input

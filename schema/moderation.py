@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from domain.ids import expect_id, to_global_id
-from domain.limits import CASE_REPORTS_SHOWN, REPORT_NOTE_MAX, STATEMENT_MAX
+from domain.limits import CASE_REPORTS_KEPT, CASE_REPORTS_SHOWN, REPORT_NOTE_MAX, REPORTED_TEXT_MAX, STATEMENT_MAX
 from domain.moderation import can_appeal
 from domain.paging import PageRequest
 from domain.records.moderation import CaseRecord, DecisionRecord, ReportRecord
@@ -24,6 +24,9 @@ from schema.post import Post
 from schema.text_fields import text_field
 from schema.user import User
 
+NOTHING_TO_UNDO = (
+    "Whether this accepts an appeal and changes nothing: the decision was a warning, or did not hold any more."
+)
 ReportTarget = Annotated[
     User | Post | Comment,
     strawberry.union("ReportTarget", description="What can be reported: a user, a post, a comment."),
@@ -53,7 +56,10 @@ class Report:
     note: str = text_field("In the reporter's words; empty for none.", max_length=REPORT_NOTE_MAX)
     created_at: datetime = plain("When.")
 
-    @computed(User | None, "Who reported it; null once their account is deleted, and for what screening found.")
+    @computed(
+        User | None,
+        "Who reported it; null once their account is deleted, for people without one, and for what screening found.",
+    )
     async def reporter(root: strawberry.Parent[ReportRecord], info: Info) -> UserRecord | None:
         return await _account(info, root.reporter_id)
 
@@ -73,6 +79,7 @@ class ModerationEvent:
     note: str = text_field("What moderators tell each other.", max_length=REPORT_NOTE_MAX)
     until: datetime | None = plain("When a standing ends by itself.")
     role: Role | None = plain("The role that was given.")
+    nothing_to_undo: bool = plain(NOTHING_TO_UNDO)
     created_at: datetime = plain("When.")
 
     @computed(strawberry.ID, "The global id of what it is about; of a deleted account, one that names nobody.")
@@ -102,7 +109,9 @@ class ModerationCase(Node):
     is_open: bool = plain("Whether it waits for a decision.")
     created_at: datetime = plain("When it was opened.")
     closed_at: datetime | None = plain("When it was closed.")
-    report_count: int = plain("How many reports it has had.")
+    report_count: int = plain(
+        f"How many reports it has had. The first {CASE_REPORTS_KEPT:,} are kept, the others are only counted."
+    )
     reasons: list[ReportReason] = plain("The reasons that the reports give.", max_items=len(ReportReason))
     last_reported_at: datetime | None = plain("When the latest report came.")
     appeal_text: str = text_field("What the account says in its appeal; empty for reports.", max_length=STATEMENT_MAX)
@@ -132,13 +141,22 @@ class ModerationCase(Node):
 
     @computed(
         list[Report],
-        "The latest reports. None of those about the viewer: a moderator does not learn who has reported them.",
+        "The latest reports of those that are kept. None of those about the viewer: a moderator does not learn who has "
+        "reported them.",
         max_items=CASE_REPORTS_SHOWN,
     )
     async def reports(root: strawberry.Parent[CaseRecord], info: Info) -> list[ReportRecord]:
         if root.subject_id == info.context.viewer_id:
             return []
         return await info.context.sources.moderation.reports.of_case(root.id)
+
+    @computed(
+        str,
+        "The reported caption or comment, or name and biography, as it was at the first report; empty for none, for an "
+        f"appeal, and once the reports are deleted. At most {REPORTED_TEXT_MAX:,} characters.",
+    )
+    async def reported_text(root: strawberry.Parent[CaseRecord], info: Info) -> str:
+        return await info.context.sources.moderation.reports.text_of_case(root.id)
 
 
 ModerationCaseConnection = Connection[ModerationCase]
@@ -199,6 +217,7 @@ class Decision(Node):
     reason: ReportReason | None = plain("Why, of those reasons that reports have.")
     statement: str = text_field("The reasons in words.", max_length=STATEMENT_MAX)
     until: datetime | None = plain("When it ends by itself.")
+    nothing_to_undo: bool = plain(NOTHING_TO_UNDO)
     created_at: datetime = plain("When it was decided.")
 
     @computed(strawberry.ID, "The global id of what it is about: the viewer's account, post or comment.")

@@ -6,17 +6,19 @@ from typing import Any
 import strawberry
 
 from domain.limits import ACTORS_SHOWN
+from domain.records.moderation import DecisionRecord
 from domain.records.notifications import NotificationRecord
 from schema.comment import Comment
 from schema.connection import Connection
 from schema.context import Info
 from schema.enums import FollowState, NotificationKind
 from schema.fields import computed, loaded, loaded_list, plain
+from schema.moderation import Decision
 from schema.node import Node, presents
 from schema.post import Post
 from schema.user import User
 
-NOTIFICATION_TYPES = ("PostNotification", "CommentNotification", "FollowNotification")
+NOTIFICATION_TYPES = ("PostNotification", "CommentNotification", "FollowNotification", "DecisionNotification")
 _FOLLOWS = {NotificationKind.FOLLOWED, NotificationKind.FOLLOW_REQUESTED, NotificationKind.FOLLOW_ACCEPTED}
 _COMMENTS = {NotificationKind.COMMENT_LIKED, NotificationKind.REPLIED}
 
@@ -25,6 +27,8 @@ def type_name_of(notification: NotificationRecord) -> str:
     """The GraphQL type that presents a notification."""
     if notification.kind in _FOLLOWS:
         return "FollowNotification"
+    if notification.kind is NotificationKind.DECIDED:
+        return "DecisionNotification"
     mentioned_in_comment = notification.kind is NotificationKind.MENTIONED and notification.comment_id is not None
     return "CommentNotification" if notification.kind in _COMMENTS or mentioned_in_comment else "PostNotification"
 
@@ -85,6 +89,17 @@ class FollowNotification(Notification):
         if not root.actor_ids:
             return FollowState.NONE
         return (await info.context.loaders.relation_by_user.load(root.actor_ids[0])).follow_state
+
+
+@strawberry.type(description="A decision of moderators about the viewer, or about what they posted.")
+class DecisionNotification(Notification):
+    is_type_of = _named("DecisionNotification")
+
+    @computed(Decision | None, "The decision, which may be appealed.")
+    async def decision(root: strawberry.Parent[NotificationRecord], info: Info) -> DecisionRecord | None:
+        if root.decision_id is None:
+            return None
+        return (await info.context.sources.moderation.decisions.readable_by_ids([root.decision_id]))[0]
 
 
 @strawberry.type(description="What can be replayed.")

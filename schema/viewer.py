@@ -8,7 +8,7 @@ import strawberry
 from bson import ObjectId
 
 from datasources.mongo import clock
-from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, IDENTITIES_MAX, PASSKEYS_MAX, SESSIONS_SHOWN
+from domain.limits import ACCESS_TOKENS_MAX, BADGE_MAX, IDENTITIES_MAX, PASSKEYS_MAX, SESSIONS_MAX
 from domain.paging import PageRequest
 from domain.rate_limits import Throttle
 from domain.records.exports import ExportRecord
@@ -118,7 +118,12 @@ class Viewer(Node):
         session = info.context.session
         return info.context.sources.rate_limits.points.throttle(root.id, None if session is None else session.id)
 
-    @computed(list[Session], "Where they are logged in, latest first.", max_items=SESSIONS_SHOWN)
+    @computed(
+        list[Session],
+        f"Where they are logged in, latest first. With {SESSIONS_MAX} of them, logging in once more ends the one that "
+        "was not used for the longest time.",
+        max_items=SESSIONS_MAX,
+    )
     async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:
         return await info.context.sources.sessions.of_user(root.id)
 

@@ -8,6 +8,7 @@ follows; `failures`, which are deleted at the very end; and `webhook_messages`, 
 are yet to be told, of the deletion too. Each is sent or dead within some three days, and a TTL index deletes dead ones
 after thirty (`datasources/events/webhook_messages.py`). Other
 accounts' exports may name it until they expire. The stream of Redis keeps events for `events_stream_days`.
+`barred_identifiers` has no ids.
 In the moderators' log a pseudonym takes the account's place (`datasources/moderation/pseudonyms.py`); the ids of its
 posts and comments stay there.
 """

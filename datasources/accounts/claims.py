@@ -1,9 +1,9 @@
 """What is unique among all accounts, each claimed by one of them: handles, addresses, and keys of registrations.
 
 A unique index holds on one shard of a cluster, and `users` is sharded by id. So each of these is the `_id` of a claim.
-Claims and account are written in one transaction, and deleted in one: there is never one without the other. A handle
-that an account has given up stays claimed by it for a while: `expires_at` says until when. A registration whose address
-is not verified yet reserves its handle and its key; `registration_id` says which.
+Claims and account are written in one transaction, and deleted in one: there is never one without the other. A handle or
+an address that an account has given up stays claimed by it for a while: `expires_at` says until when. A registration
+whose address is not verified yet reserves its handle and its key; `registration_id` says which.
 
 A version before claims had unique indexes of `users` instead, and nothing removes them. While its processes run beside
 this one, they refuse what either has taken, and find who has registered at the other.
@@ -84,14 +84,27 @@ class ClaimStore:
         claim = await self._claims.find_one({"_id": _id(Claimed.REGISTRATION, key)})
         return None if claim is None else claim.get("registration_id")
 
-    async def replace_email(self, account: Document, email: str, session: Session) -> None:
-        """Claims another address for an account, within the caller's transaction. Raises ClaimTaken."""
-        new, old = (_id(Claimed.EMAIL, key) for key in (email.lower(), account["email_key"]))
-        try:
-            await self._claims.insert_one({"_id": new, "user_id": account["_id"]}, session=session)
-        except DuplicateKeyError:
-            raise ClaimTaken(Claimed.EMAIL) from None
-        await self._claims.delete_one({"_id": old, "user_id": account["_id"]}, session=session)
+    async def replace_email(
+        self, account: Document, email: str, session: Session, *, kept_until: datetime | None
+    ) -> None:
+        """Claims another address for an account, within the caller's transaction; it keeps its own until that time.
+
+        Raises ClaimTaken if somebody else has the address, or had it a short while ago.
+        """
+        old = _of(account, Claimed.EMAIL, account["email_key"])
+        await self._claim(_of(account, Claimed.EMAIL, email.lower()), Claimed.EMAIL, session)
+        if kept_until is None:
+            await self._claims.delete_one(old, session=session)
+        else:
+            await self._claims.replace_one(old, {**old, "expires_at": kept_until}, upsert=True, session=session)
+
+    async def restore_email(self, account: Document, email: str, session: Session) -> None:
+        """Gives an account an address back, as its only one, within the caller's transaction. Raises ClaimTaken."""
+        keys = {account["email_key"], *(former["key"] for former in account.get("former_emails", ()))}
+        for key in keys - {email.lower()}:
+            claim_id = _id(Claimed.EMAIL, key)
+            await self._claims.delete_one({"_id": claim_id, "user_id": account["_id"]}, session=session)
+        await self._claim(_of(account, Claimed.EMAIL, email.lower()), Claimed.EMAIL, session)
 
     async def release(self, account: Document, session: Session, *, key_until: datetime) -> None:
         """Frees what a deleted account had, within the caller's transaction; its key of registration stays a while."""
@@ -106,19 +119,21 @@ class ClaimStore:
 
         Raises ClaimTaken if somebody else has the handle, or had it a short while ago.
         """
-        new, old = (
-            {"_id": _id(Claimed.USERNAME, key), "user_id": account["_id"]} for key in (handle, account["username_key"])
-        )
-        try:
-            await self._claims.replace_one(new, new, upsert=True, session=session)
-        except DuplicateKeyError:
-            raise ClaimTaken(Claimed.USERNAME) from None
+        old = _of(account, Claimed.USERNAME, account["username_key"])
+        await self._claim(_of(account, Claimed.USERNAME, handle), Claimed.USERNAME, session)
         await self._claims.replace_one(old, {**old, "expires_at": kept_until}, upsert=True, session=session)
+
+    async def _claim(self, claim: Document, claimed: Claimed, session: Session) -> None:
+        """Makes a claim of an account, or one that it keeps for a while its own again. Raises ClaimTaken."""
+        try:
+            await self._claims.replace_one(claim, claim, upsert=True, session=session)
+        except DuplicateKeyError:
+            raise ClaimTaken(claimed) from None
 
     async def find(self, claimed: Claimed, values: Iterable[str]) -> dict[str, ObjectId | None]:
         """Whose these are, by value; those that nobody has are left out. One operation, none for no values.
 
-        Handles that an account has given up are its own until they expire.
+        Handles and addresses that an account has given up are its own until they expire.
 
         In a database of a version before claims it asks a second time for those that nobody has claimed.
         """
@@ -148,21 +163,20 @@ class ClaimStore:
 
 def claims_of(account: Document) -> Sequence[Document]:
     """The claims that an account, as it is stored, must have."""
-    return [
-        {"_id": _id(claimed, account[claimed]), "user_id": account["_id"]} for claimed in Claimed if claimed in account
-    ]
+    return [_of(account, claimed, account[claimed]) for claimed in Claimed if claimed in account]
 
 
 def kept_claims_of(account: Document) -> Sequence[Document]:
-    """The claims of the handles that an account has given up; a TTL index removes those that have lapsed."""
+    """The claims of what an account has given up; a TTL index removes those that have lapsed."""
     return [
-        {"_id": _id(Claimed.USERNAME, former["key"]), "user_id": account["_id"], "expires_at": former["until"]}
-        for former in account.get("former_handles", ())
+        {**_of(account, claimed, former["key"]), "expires_at": former["until"]}
+        for claimed, field in ((Claimed.USERNAME, "former_handles"), (Claimed.EMAIL, "former_emails"))
+        for former in account.get(field, ())
     ]
 
 
 def has_lapsed(claim: Document) -> bool:
-    """Whether it is of a handle that its account has given up long ago, or of a registration that nobody completed."""
+    """Whether it is of what its account has given up long ago, or of a registration that nobody completed."""
     is_held = "user_id" in claim or "registration_id" in claim
     return is_held and "expires_at" in claim and claim["expires_at"] <= clock.now()
 
@@ -193,6 +207,10 @@ async def copy_claims(database: Database) -> None:
         {"$project": {"_id": "$claim", "user_id": "$_id"}},
     ]
     await copy_into(database, "users", "claims", stages)
+
+
+def _of(account: Document, claimed: Claimed, value: str) -> Document:
+    return {"_id": _id(claimed, value), "user_id": account["_id"]}
 
 
 def _id(claimed: Claimed, value: str) -> str:

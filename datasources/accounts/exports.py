@@ -6,17 +6,19 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.outbox import add_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_ids
 from datasources.s3.keys import account_part
-from domain.jobs import Fact, Task
-from domain.limits import EXPORT_KEPT_DAYS, EXPORT_PAUSE_HOURS
+from domain.jobs import Fact, Job, Task
+from domain.limits import EXPORT_KEPT_DAYS, EXPORT_PAUSE_HOURS, EXPORT_RETRY_HOURS
 from domain.records.exports import ExportRecord
 
 PAUSE = timedelta(hours=EXPORT_PAUSE_HOURS)
+RETRY_PAUSE = timedelta(hours=EXPORT_RETRY_HOURS)
 KEPT = timedelta(days=EXPORT_KEPT_DAYS)
 LEASE = timedelta(minutes=3)  # longer than any step of making an archive takes
 
@@ -27,9 +29,11 @@ class ExportStore:
     def __init__(self, database: Database, job_queue: JobQueue) -> None:
         self._exports = database["exports"]
         self._job_queue = job_queue
+        self._dead_letters = DeadLetterStore(database)
 
     async def request(self, user_id: ObjectId, now: datetime) -> ExportRecord:
-        """The export of an account: a new one, to be built, unless the last one was requested within `PAUSE`.
+        """The export of an account: a new one, to be built, unless the last one was requested within `PAUSE`, or within
+        `RETRY_PAUSE` if it has failed.
 
         One atomic write. Safe to repeat and side by side. The archive of an earlier one is deleted by the builder.
         """
@@ -38,7 +42,8 @@ class ExportStore:
             "key": f"{export_prefix(user_id)}{secrets.token_hex(16)}.zip",
             **pending_fields([Task.BUILD_EXPORT], now),
         }
-        earlier = {"_id": user_id, "requested_at": {"$lte": now - PAUSE}}
+        failed = {"dead_lettered": Task.BUILD_EXPORT.value, "requested_at": {"$lte": now - RETRY_PAUSE}}
+        earlier = {"_id": user_id, "$or": [{"requested_at": {"$lte": now - PAUSE}}, failed]}
         export: Document | None
         try:
             export = await self._exports.find_one_and_replace(earlier, new, upsert=True, return_document=True)
@@ -46,6 +51,8 @@ class ExportStore:
             export = await self._exports.find_one({"_id": user_id})
         if export is None:  # it was deleted in between
             return await self.request(user_id, now)
+        if export["key"] == new["key"]:  # it has all its attempts, whatever became of an earlier one
+            await self._dead_letters.clear_failures(Job(Task.BUILD_EXPORT, Fact.EXPORT, str(user_id)))
         await self._job_queue.enqueue_pending(Fact.EXPORT, [export])
         return ExportRecord.from_document(export)
 

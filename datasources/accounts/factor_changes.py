@@ -41,6 +41,10 @@ class FactorChanges:
         """Has the account told by mail that the ways to log in have changed."""
         await self._mails.add(MailKind.FACTORS_CHANGED, user_id=user_id, session=session)
 
+    async def tell_of_reset(self, user_id: ObjectId, session: Session) -> None:
+        """Has the account told by mail that all its factors were removed, within the caller's transaction."""
+        await self._mails.add(MailKind.FACTORS_RESET, user_id=user_id, session=session)
+
     async def tell_of_wrong_codes(self, user_id: ObjectId) -> None:
         """Has the account told by mail that somebody guesses its codes."""
         await self._mails.add(MailKind.WRONG_CODES, user_id=user_id)

@@ -11,7 +11,10 @@ from typing import NamedTuple, Self
 
 from bson import ObjectId
 
+from config import Settings
 from datasources.accounts.claims import Claimed, ClaimStore
+from datasources.accounts.sealed_secrets import keys_of
+from datasources.accounts.signed_devices import SignedDevices
 from datasources.mongo.client import Database
 from domain.limits import KNOWN_DEVICE_KEPT, KNOWN_DEVICES_MAX
 
@@ -40,9 +43,22 @@ class KnownDevice(NamedTuple):
 class KnownDevices:
     """The latest devices of each account, up to `KNOWN_DEVICES_MAX`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._users = database["users"]
         self._claims = ClaimStore(database)
+        self._signed = SignedDevices(keys_of(settings))
+
+    def new(self, user_id: ObjectId) -> KnownDevice:
+        """A device of this account that nobody knows yet."""
+        return KnownDevice(self._signed.sign(KnownDevice.new().token, user_id))
+
+    def of_first_session(self, user_id: ObjectId, secret: str) -> KnownDevice:
+        """The device of the first session of an account; the same again for the secret that its tokens are of."""
+        return KnownDevice(self._signed.sign(KnownDevice.of_first_session(secret).token, user_id))
+
+    def account_of(self, token: str) -> ObjectId | None:
+        """The account that this token was made for, which may have ended it since. Asks nobody."""
+        return self._signed.account_of(token)
 
     async def find(self, login: str, token: str, now: datetime) -> KnownDevice | None:
         """The device of this token, if it is one of the account with this handle or address, in any case."""

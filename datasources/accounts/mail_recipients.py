@@ -2,9 +2,13 @@
 nor does the time that it takes.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from bson import ObjectId
+from msgspec.structs import replace
 
+from datasources.accounts.barred_identifiers import Barred, BarredIdentifiers
 from datasources.accounts.claims import Claimed, ClaimStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable
@@ -24,13 +28,16 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     user_id: ObjectId
     language: str | None = None
     username: str | None = None
+    counted: Mapping[str, str] = {}
 
 
 class RecipientStore:
-    """Reads `users` and `registrations`; it writes nothing."""
+    """Reads `users`, `factors` and `registrations`; it writes nothing."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, barred: BarredIdentifiers) -> None:
+        self._barred = barred
         self._users: Readable = database["users"]
+        self._factors: Readable = database["factors"]
         self._registrations: Readable = database["registrations"]
         self._claims = ClaimStore(database)
 
@@ -49,7 +56,18 @@ class RecipientStore:
         account = await self._account(mail.user_id)
         if account is None or (MAILS[mail.kind].has_own_words and not _is_verified(account)):
             return None
-        return _of_account(mail.kind, account, mail.to)
+        counted = await self._counted(account["_id"]) if MAILS[mail.kind].counted else {}
+        return replace(_of_account(mail.kind, account, mail.to), counted=counted)
+
+    async def _counted(self, user_id: ObjectId) -> Mapping[str, str]:
+        """How many there are of what opens an account beside its password."""
+        factors = await self._factors.find_one({"_id": user_id}, {"passkeys.id": 1, "identities.id": 1}) or {}
+        return {name: str(len(factors.get(name, ()))) for name in ("passkeys", "identities")}
+
+    async def owner_of_verified(self, address: str) -> ObjectId | None:
+        """The account that has this address, and has verified it."""
+        account = await self._holder(address)
+        return account["_id"] if account is not None and _is_verified(account) else None
 
     async def _registering(self, mail: MailRecord) -> Recipient | None:
         """Who registers with an address, or if it is an account's, its owner."""
@@ -61,7 +79,7 @@ class RecipientStore:
             return _of_stranger(MailKind.VERIFY_EMAIL, account) if account and is_asked_again else None
         if account is not None:
             return _of_account(MailKind.ADDRESS_IN_USE, account)
-        return _of_stranger(mail.kind, registration)
+        return _of_stranger(await self._unless_barred(mail.kind, registration["email"]), registration)
 
     async def _verifying(self, mail: MailRecord) -> Recipient | None:
         """Who has to verify an address, or if it is another account's, its owner."""
@@ -71,7 +89,14 @@ class RecipientStore:
         holder = await self._holder(mail.to)
         if holder is not None and holder["_id"] != account["_id"]:
             return _of_account(MailKind.ADDRESS_IN_USE, holder)
-        return _of_stranger(mail.kind, {**account, "email": mail.to or account["email"]})
+        address = mail.to or account["email"]
+        kind = mail.kind if holder is not None else await self._unless_barred(mail.kind, address)
+        return _of_stranger(kind, {**account, "email": address})
+
+    async def _unless_barred(self, kind: MailKind, address: str) -> MailKind:
+        """The kind of mail that an address gets which nobody has yet."""
+        is_barred = await self._barred.has(Barred.EMAIL, address.lower())
+        return MailKind.ADDRESS_BARRED if is_barred else kind
 
     async def _registration(self, mail: MailRecord) -> Document | None:
         """The registration that a mail is about, or the latest one with an address."""

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.accounts.barred_identifiers import Barred, BarredIdentifiers
 from datasources.accounts.cached_users import UserCache
-from datasources.accounts.claims import ClaimStore, ClaimTaken, to_refusal
+from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.jobs.outbox import add_pending
 from datasources.mail.outbox import MailOutbox
 from datasources.mongo.client import Database, Document, Readable, Session
@@ -25,8 +26,16 @@ KEPT = timedelta(days=USERNAME_KEPT_DAYS)
 class RenamingStore:
     """The handles of `users`, with those that an account has given up, and when it did."""
 
-    def __init__(self, database: Database, cache: UserCache, mails: MailOutbox, screening: Sequence[Task]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        cache: UserCache,
+        mails: MailOutbox,
+        barred: BarredIdentifiers,
+        screening: Sequence[Task],
+    ) -> None:
         """`screening` is pending after a change."""
+        self._barred = barred
         self._client = database.client
         self._screening = screening
         self._users: Readable = database["users"]
@@ -51,6 +60,8 @@ class RenamingStore:
             if username.lower() != account["username_key"]:
                 changes |= _changes(account, username.lower(), now)
                 await self._claims.replace_handle(account, username.lower(), session, kept_until=now + KEPT)
+                if await self._barred.has(Barred.USERNAME, username.lower(), session):
+                    raise ClaimTaken(Claimed.USERNAME)
                 names = {"old": account["username"], "new": username}
                 await self._mails.add(MailKind.USERNAME_CHANGED, user_id=user_id, values=names, session=session)
             async with self._writes.invalidating([user_id], session) as users:

@@ -4,6 +4,7 @@ What is sealed is bound to what it is about, so that a sealed secret of one acco
 """
 
 import base64
+import hmac
 import os
 from collections.abc import Sequence
 
@@ -42,8 +43,23 @@ class Sealing:
 
 
 def sealing_of(settings: Settings) -> Sealing:
-    """Sealing with the keys of the settings; with a well-known one where none are set, outside production."""
+    """Sealing with the keys of the settings."""
+    return Sealing(keys_of(settings))
+
+
+def keys_of(settings: Settings) -> list[bytes]:
+    """The secret keys of the settings; a well-known one where none are set, outside production."""
     keys = [base64.urlsafe_b64decode(key.get_secret_value()) for key in settings.secret_keys]
     if not keys and settings.environment != "production":
         keys = [_LOCAL_KEY]
-    return Sealing(keys)
+    return keys
+
+
+def hashing_keys(settings: Settings) -> Sequence[bytes]:
+    """Keys of hashes that nobody can guess values of who has only the database: one for each key of the settings.
+
+    The first one hashes. With all of them, and the last one, which is that of a service without keys, is found what
+    was hashed before the keys were changed.
+    """
+    keys = [base64.urlsafe_b64decode(key.get_secret_value()) for key in settings.secret_keys]
+    return [hmac.digest(key, b"hashing", "sha256") for key in (*keys, _LOCAL_KEY)]

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from datasources.accounts.sessions import SessionStore, session_topic
+from datasources.accounts.session_endings import session_topic
+from datasources.accounts.sessions import SessionStore
 from datasources.mongo import clock
 from datasources.redis.pubsub import Listener, News
 from domain.records.users import SessionRecord

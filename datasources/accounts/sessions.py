@@ -14,16 +14,16 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.accounts.session_cache import AccessHashes, SessionCache, token_hash
+from datasources.accounts.session_cache import AccessHashes, token_hash
+from datasources.accounts.session_endings import LOGIN, SessionEndings
 from datasources.accounts.session_tokens import Tokens, derived_token, session_id_of
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.client import Database, Document
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
-from datasources.mongo.transactions import after_transaction
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
+from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_MAX
 from domain.records.users import Device, SessionRecord, UserState
 
 log = structlog.stdlib.get_logger(__name__)
@@ -34,7 +34,6 @@ CHECKED_AT_ONCE = 1_000
 GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
 OVERLAP = timedelta(seconds=ACCESS_OVERLAP_SECONDS)
 
-LOGIN = {"personal_hash": {"$exists": False}}  # and not a personal access token (`access_tokens.py`)
 _BRIEF = dict.fromkeys(("previous_access_hash", "refresh_hash", "spent_hashes", "salt"), 0)
 # Each access token of a session, and when it ends. The last is a personal access token: a version before these finds it
 # by neither of the others, and so takes none for a login.
@@ -46,19 +45,13 @@ _ACCESS = (
 _ACCESS_ONLY = dict.fromkeys((name for names in _ACCESS for name in names), 1)
 
 
-def session_topic(session_id: ObjectId) -> str:
-    return f"session:{session_id}"
-
-
-class SessionStore:
+class SessionStore(SessionEndings):
     """The collection `sessions`; a TTL index removes a document when its refresh token has expired."""
 
     def __init__(self, database: Database, news: News, *, access_ttl: int, refresh_ttl: int) -> None:
-        self._sessions, self._users = database["sessions"], database["users"]
-        self._news = news
+        super().__init__(database, news)
         self._access_ttl = timedelta(seconds=access_ttl)
         self._refresh_ttl = timedelta(seconds=refresh_ttl)
-        self._cache = SessionCache()
 
     async def open(
         self,
@@ -68,9 +61,11 @@ class SessionStore:
         *,
         session_id: ObjectId | None = None,
         secret: str | None = None,
+        asking_id: ObjectId | None = None,
     ) -> tuple[SessionRecord, Tokens]:
         """Opens a session; returns it and its tokens, which are derived from `secret` if there is one.
 
+        Ends the account's least lately used session if there are `SESSIONS_MAX`; not the one that asks for this.
         To open one is a proof of who one is, as `FreshProofs.confirm` notes one.
         """
         session_id, salt = session_id or clock.new_id(), secrets.token_bytes(32)
@@ -90,6 +85,7 @@ class SessionStore:
         if await self._users.find_one({"_id": user_id, "state": UserState.SUSPENDED.value}, {"_id": 1}) is not None:
             document["is_restricted"] = True
             await self._sessions.update_one({"_id": session_id}, {"$set": {"is_restricted": True}})
+        await self.end_least_used(user_id, kept=(session_id, asking_id))
         return SessionRecord.from_document(document), tokens
 
     async def open_first(
@@ -188,59 +184,10 @@ class SessionStore:
         self._cache.remove([session_id])
         return SessionRecord.from_document(session), tokens
 
-    async def end(self, user_id: ObjectId, session_id: ObjectId) -> bool:
-        """Ends a session of this user, and its sockets, at once; False if there is none. Safe to repeat."""
-        try:
-            ended = await self._sessions.delete_one({"_id": session_id, "user_id": user_id})
-        finally:  # also if nobody knows whether it was deleted
-            self._cache.remove([session_id])
-        await self._news.publish(session_topic(session_id))
-        return ended.deleted_count == 1
-
-    async def end_all(self, user_id: ObjectId, *, last: ObjectId | None = None) -> None:
-        """Ends every session of this user; `last` after the others, so that its token can retry while any is left."""
-        if last is not None:
-            await self.end_others(user_id, last)
-        await self._end_those({"user_id": user_id})
-
-    async def end_opened_by(self, user_id: ObjectId, moment: datetime) -> None:
-        """Ends every session of this user that was opened by then, personal access tokens too. Safe to repeat."""
-        await self._end_those({"user_id": user_id, "created_at": {"$lte": moment}})
-
-    async def end_others(self, user_id: ObjectId, kept: ObjectId | None, session: Session | None = None) -> None:
-        """Ends every session of this user but one, access tokens too, at once or with a transaction. Repeatable."""
-        await self._end_those({"user_id": user_id, "_id": {"$ne": kept}}, session)
-
-    async def end_other_logins(self, user_id: ObjectId, kept: ObjectId) -> None:
-        """As `end_others`, without personal access tokens."""
-        await self._end_those({"user_id": user_id, "_id": {"$ne": kept}, **LOGIN})
-
-    async def end_outdated(self, user_id: ObjectId, *, is_restricted: bool) -> None:
-        """Ends what this user opened under another standing. Safe to repeat."""
-        query = {"user_id": user_id, "is_restricted": {"$ne": True} if is_restricted else True}
-        while await self._end_those(query):  # more than once: a session that is about to end may make an access token
-            pass
-
-    async def _end_those(self, query: Document, session: Session | None = None) -> bool:
-        rows = await self._sessions.find(query, projection={"_id": 1}, session=session).to_list()
-
-        async def announce() -> None:
-            self._cache.remove(row["_id"] for row in rows)
-            await self._news.publish(*(session_topic(row["_id"]) for row in rows))
-
-        if session is not None:
-            after_transaction(session, announce)
-        try:
-            await self._sessions.delete_many(query, session=session)
-        finally:
-            if session is None:
-                await announce()
-        return bool(rows)
-
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
-        """Up to `SESSIONS_SHOWN` sessions of a user, latest login first."""
+        """The sessions of a user, latest login first."""
         query = {"user_id": user_id, **LOGIN}
-        latest = self._sessions.find(query, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_SHOWN)
+        latest = self._sessions.find(query, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_MAX)
         sessions = [readable(SessionRecord, document) for document in await latest.to_list()]
         return [session for session in sessions if session is not None]
 

@@ -70,6 +70,13 @@ class StandingStore:
         """Enqueues what `set` made pending, after its transaction."""
         await self._job_queue.enqueue_pending(Fact.USER, [user])
 
+    async def held(self, user_id: ObjectId, session: Session) -> tuple[AccountStanding, datetime | None]:
+        """The standing of an account, and when it ends by itself; GOOD if it is deleted."""
+        user = (
+            await self._users.find_one(_present(user_id), {"standing": 1, "standing_until": 1}, session=session) or {}
+        )
+        return known_value(AccountStanding, user.get("standing", AccountStanding.GOOD)), user.get("standing_until")
+
     async def until(self, user_id: ObjectId) -> datetime | None:
         """When the standing of an account ends by itself; None if it does not."""
         user = await self._users.find_one({"_id": user_id}, {"standing_until": 1})

@@ -1,5 +1,6 @@
 """The stores of what people do with their own account."""
 
+from datasources.accounts.barred_identifiers import BarredIdentifiers
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.deactivation import DeactivationStore
 from datasources.accounts.email_addresses import EmailStore
@@ -25,11 +26,12 @@ class AccountStores:
         cache: UserCache,
         mails: MailOutbox,
         tokens: MailTokenStore,
+        barred: BarredIdentifiers,
         settings: TermsSettings,
     ) -> None:
-        self.registrations = RegistrationStore(database, cache, mails, tokens, job_queue.screening)
-        self.emails = EmailStore(database, mails, tokens)
-        self.renaming = RenamingStore(database, cache, mails, job_queue.screening)
+        self.registrations = RegistrationStore(database, cache, mails, tokens, barred, job_queue.screening)
+        self.emails = EmailStore(database, mails, tokens, barred)
+        self.renaming = RenamingStore(database, cache, mails, barred, job_queue.screening)
         self.exports = ExportStore(database, job_queue)
         self.terms = TermsStore(database, settings)
         self.deactivation = DeactivationStore(database, job_queue, cache)

@@ -8,6 +8,7 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.accounts.barred_identifiers import BarredIdentifiers
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.known_devices import DEVICES
@@ -30,7 +31,7 @@ from domain.records.users import UserRecord, UserState
 from domain.usernames import typed_handle
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
-_SECRET = ("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest", DEVICES)
+_SECRET = ("email", "email_key", "former_emails", "password_hash", "idempotency_key", "idempotency_digest", DEVICES)
 _PUBLIC = dict.fromkeys((*_SECRET, "went_public_at", "language", "email_verified_at"), 0)
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")
@@ -56,8 +57,9 @@ class DeletedAccount(Stored, frozen=True, kw_only=True):
 class UserStore(BatchedReads[UserRecord]):
     """The collection `users`. Its counters are written by the counting worker alone."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache, barred: BarredIdentifiers) -> None:
         super().__init__(database["users"], UserRecord, projection=_PUBLIC)
+        self._barred = barred
         self._users: Readable = database["users"]
         self._writes = InvalidatingWrites(database["users"], cache.invalidate)
         self._claims = ClaimStore(database)
@@ -75,9 +77,10 @@ class UserStore(BatchedReads[UserRecord]):
         *,
         user_id: ObjectId | None = None,
         idempotency: Idempotency | None = None,
+        may_be_barred: bool = False,
         **profile: Any,
     ) -> UserRecord:
-        """Creates an account and its claims. Raises Refusal if the handle or the address, in any case, is taken.
+        """Makes an account and its claims. Raises Refusal if handle or address, in any case, is taken or barred.
 
         Atomic. With `idempotency`, `find_registered` finds it; IDEMPOTENCY_KEY_REUSED refuses another use of the key.
         """
@@ -98,6 +101,8 @@ class UserStore(BatchedReads[UserRecord]):
 
         async def apply(session: Session) -> None:
             await self._claims.make(document, session)
+            if not may_be_barred:
+                await self._barred.refuse(document, session)
             async with self._writes.invalidating([document["_id"]], session) as users:
                 await users.insert_one(document, session=session)
 
@@ -130,7 +135,8 @@ class UserStore(BatchedReads[UserRecord]):
         Who is suspended logs in too, to read what is theirs, and who is deactivated, to come back.
         """
         claimed = Claimed.EMAIL if "@" in login else Claimed.USERNAME
-        query = {"_id": await self._holder(claimed, login), **_NOT_DELETED}
+        address = {"email_key": login.lower()} if "@" in login else {}  # not one that it has given up
+        query = {"_id": await self._holder(claimed, login), **address, **_NOT_DELETED}
         user = await self._users.find_one(query, projection={"password_hash": 1})
         return None if user is None else Credentials(user["_id"], user["password_hash"])
 
@@ -152,9 +158,7 @@ class UserStore(BatchedReads[UserRecord]):
         return user
 
     def remembered_id(self, username: str) -> ObjectId | None:
-        """Whose a handle was when this process last looked it up. It is only a hint: the account may be deleted since,
-        and the handle somebody else's.
-        """
+        """Whose a handle was when this process last looked it up: a hint, for it may be somebody else's by now."""
         return self._ids_by_handle.get(typed_handle(username).lower())
 
     async def ids_by_username(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
@@ -215,7 +219,7 @@ class UserStore(BatchedReads[UserRecord]):
         return (await self._writes.uncached.update_one(query, mark_done(task))).matched_count == 1
 
     async def delete(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId | None = None) -> bool:
-        """Deletes an account: nobody sees it or anything of it any more, and its handle and address are free.
+        """Deletes an account: nobody sees it or anything of it any more; its handle and address are free, or barred.
 
         One transaction empties the document and frees its claims; the removal of all that the account left replaces
         what was pending. Safe to repeat. False if there is no such account, or not any more. `find_deleted_in_session`
@@ -239,6 +243,7 @@ class UserStore(BatchedReads[UserRecord]):
                 query = {"_id": user_id, **_NOT_DELETED}
                 account = await users.find_one_and_update(query, [{"$replaceWith": emptied}], session=session)
             if account is not None:
+                await self._barred.add_of(account, session)
                 await self._claims.release(account, session, key_until=now + DELETED_KEPT)
             return account is not None
 

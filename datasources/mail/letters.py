@@ -7,7 +7,7 @@ browsers send to no server.
 import functools
 import html
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -59,8 +59,7 @@ def _parts(letter: Letter, texts: Mapping[str, Any], app_url: str | None) -> Ite
     layout, own = texts["layout"], texts[letter.kind]
     values = {**letter.values, "username": f"@{letter.username}"}
     yield _paragraph(layout["greeting" if letter.username else "greeting_unknown"].format_map(values))
-    for text in own["before"]:
-        yield _paragraph(text.format_map(values))
+    yield from _filled(own["before"], values)
     if letter.token is not None:
         if app_url is not None:
             url = f"{app_url.rstrip('/')}/{MAILS[letter.kind].page}#token={letter.token}"
@@ -71,10 +70,14 @@ def _parts(letter: Letter, texts: Mapping[str, Any], app_url: str | None) -> Ite
             f"{layout['code']}\n{letter.token}",
             f"<p>{html.escape(layout['code'])}<br><code>{letter.token}</code></p>",
         )
-    for text in own.get("after", ()):
-        yield _paragraph(text.format_map(values))
+    yield from _filled(own.get("after", ()), values)
     footer = layout["footer"]
     yield f"-- \n{footer}", f'<p style="color:#666;font-size:13px">{html.escape(footer)}</p>'
+
+
+def _filled(texts: Iterable[str], values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The paragraphs that have something to say: a decision may come without a statement."""
+    yield from (_paragraph(filled) for text in texts if (filled := text.format_map(values)).strip())
 
 
 def _paragraph(text: str) -> tuple[str, str]:

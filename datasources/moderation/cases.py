@@ -1,5 +1,6 @@
 """Cases: the open reports of one target, or one appeal, until a decision closes them."""
 
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,9 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import CASE_CLAIM, REPORTS_KEPT
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.moderation import CaseRecord, CaseStatus, DecisionRecord, ReportReason, ReportTargetType, Target
+
+_KEY_BYTES = 32
+OF_OPEN_ONES: Document = dict.fromkeys(("open_target_id", "claimed_by", "claimed_until", "reporter_key"), "")
 
 
 class CaseStore(BatchedReads[CaseRecord]):
@@ -40,8 +44,11 @@ class CaseStore(BatchedReads[CaseRecord]):
         row = await self._cases.find_one({"open_target_id": target_id})
         return None if row is None else CaseRecord.from_document(row)
 
-    async def add_report(self, target: Target, reason: ReportReason, now: datetime, session: Session) -> ObjectId:
-        """Counts a report to the target's open case, which is made if there is none; within the transaction."""
+    async def add_report(self, target: Target, reason: ReportReason, now: datetime, session: Session) -> CaseRecord:
+        """Counts a report to the target's open case, which is made if there is none; within the transaction.
+
+        Returns the case with this report.
+        """
         changes: Document = {
             "$inc": {"report_count": 1},
             "$addToSet": {"reasons": reason.value},
@@ -51,7 +58,22 @@ class CaseStore(BatchedReads[CaseRecord]):
         query = {"open_target_id": target.id}
         case = await self._cases.find_one_and_update(query, changes, upsert=True, return_document=True, session=session)
         assert case is not None  # noqa: S101  an upsert always returns a document
-        return ObjectId(case["_id"])
+        return CaseRecord.from_document(case)
+
+    async def reporter_key(self, target: Target, now: datetime, session: Session) -> bytes:
+        """A secret of the target's open case, which is made if there is none; within a transaction that adds a report.
+
+        It tells reporters without an account apart while the case is open, and is deleted when it is closed.
+        """
+        opened: Document = {"$setOnInsert": _new(target, now)}
+        query = {"open_target_id": target.id}
+        case = await self._cases.find_one_and_update(query, opened, upsert=True, return_document=True, session=session)
+        assert case is not None  # noqa: S101  an upsert always returns a document
+        if "reporter_key" not in case:
+            case["reporter_key"] = secrets.token_bytes(_KEY_BYTES)
+            key = {"$set": {"reporter_key": case["reporter_key"]}}
+            await self._cases.update_one({"_id": case["_id"]}, key, session=session)
+        return bytes(case["reporter_key"])
 
     async def add_appeal(self, decision: DecisionRecord, text: str, now: datetime, session: Session) -> ObjectId:
         """Opens the case of an appeal, within the transaction."""
@@ -93,8 +115,8 @@ class CaseStore(BatchedReads[CaseRecord]):
         if row is None or (moderator_id is not None and not _is_free(row, moderator_id, now)):
             raise not_free()
         values = {"status": CaseStatus.CLOSED.value, "closed_at": now}
-        unset = dict.fromkeys(("open_target_id", "claimed_by", "claimed_until"), "")
-        await self._cases.update_one({"_id": row["_id"]}, {"$set": values, "$unset": unset}, session=session)
+        changes = {"$set": values, "$unset": OF_OPEN_ONES}
+        await self._cases.update_one({"_id": row["_id"]}, changes, session=session)
         of_case = {"case_id": row["_id"], "expires_at": None}
         done: Document = {"$unset": {"is_open": ""}, "$set": {"expires_at": now + REPORTS_KEPT}}
         await self._reports.update_many(of_case, done, session=session)

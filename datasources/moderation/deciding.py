@@ -21,7 +21,7 @@ from domain.errors import NotFound
 from domain.jobs import Fact, Task
 from domain.limits import REMOVED_KEPT
 from domain.mails import MailKind
-from domain.moderation import APPEALABLE, STANDINGS
+from domain.moderation import APPEALABLE, MADE_BY, STANDINGS, TOLD, check_transition
 from domain.records.moderation import (
     CaseRecord,
     DecisionRecord,
@@ -80,10 +80,11 @@ class Deciding:
         self._mails = mails
 
     async def decide(self, ruling: Ruling, now: datetime) -> DecisionRecord:
-        """Carries out a decision. Raises NotFound if what it is about is gone, Refusal if another has its case.
+        """Carries out a decision. Raises NotFound if what it is about is gone.
 
+        Raises Refusal if another moderator has its case (NOT_ALLOWED), or something stronger holds (STRONGER_DECISION).
         Atomic; a mail tells the account the reasons. Sessions of an account that is suspended, or no longer, have ended
-        when it returns. An appeal that is accepted changes nothing if the decision that it is against does not hold.
+        when it returns. An appeal that is accepted undoes its decision, and changes nothing if that does not hold.
         """
         decision = DecisionRecord(
             id=clock.new_id(),
@@ -101,16 +102,18 @@ class Deciding:
 
         async def apply(session: Session) -> tuple[DecisionRecord, list[Changed]]:
             is_moot = await self._is_moot(ruling, session)
-            changed = [] if is_moot else await self._apply(decision, session)
+            changed = [] if is_moot else await self._apply(decision, session, _appealed(ruling))
             case_id = await self._cases.close(ruling.target, ruling.case, ruling.moderator_id, now, session)
-            made = msgspec.structs.replace(decision, case_id=case_id)
-            tasks = [Task.END_SESSIONS] if _changes_standing(decision) else []
+            made = msgspec.structs.replace(decision, case_id=case_id, nothing_to_undo=is_moot)
+            tasks = [Task.END_SESSIONS] if _changes_standing(decision) and not is_moot else []
+            if decision.action in TOLD:
+                tasks.append(Task.NOTIFY)
             if decision.action in _TOLD_TO_OTHERS:
                 tasks += self._job_queue.publishing
             entry = await self._decisions.add(
                 made, session, tasks, ends_at=_end(decision), idempotency=ruling.idempotency
             )
-            if (kind := _mail_about(ruling)) is not None:
+            if (kind := _mail_about(ruling, is_moot=is_moot)) is not None:
                 values, to = {"statement": decision.statement}, decision.subject_id
                 await self._mails.add(kind, user_id=to, values=values, session=session)
             return made, [*changed, (Fact.DECISION, entry)]
@@ -180,27 +183,39 @@ class Deciding:
 
     async def _is_moot(self, ruling: Ruling, session: Session) -> bool:
         """Whether this accepts an appeal against what no longer holds."""
-        appeal_of = None if ruling.case is None else ruling.case.appeal_of
+        appeal_of = _appealed(ruling)
         if appeal_of is None or ruling.action is not ModerationAction.RESTORE:
             return False
         if ruling.target.type is ReportTargetType.USER:
             return not await self._standings.is_by(ruling.target.subject_id, appeal_of, session)
         return not await self._content.is_by(ruling.target, appeal_of, session)
 
-    async def _apply(self, decision: DecisionRecord, session: Session) -> list[Changed]:
+    async def _apply(self, decision: DecisionRecord, session: Session, undone: ObjectId | None) -> list[Changed]:
         target = Target(id=decision.target_id, type=decision.target_type, subject_id=decision.subject_id)
         changed: Changed | None = None
+        await self._check_transition(decision, target, session)
         if _changes_standing(decision):
             standing, now = STANDINGS[decision.action], decision.created_at
             user = await self._standings.set(target.id, standing, now, session, by=decision.id, until=decision.until)
             changed = None if user is None else (Fact.USER, user)
         elif target.type is not ReportTargetType.USER and decision.action in _CHANGES_CONTENT:
-            changed = await self._content.apply(target, decision.action, decision.id, decision.created_at, session)
+            action, now = decision.action, decision.created_at
+            changed = await self._content.apply(target, action, decision.id, now, session, undone=undone)
         else:
             return []
         if changed is None:
             raise NotFound(target.type.lower(), field=["targetId"])
         return [changed]
+
+    async def _check_transition(self, decision: DecisionRecord, target: Target, session: Session) -> None:
+        """Raises Refusal if what holds is stronger. It is read in the transaction, which then writes what was read."""
+        held: ModerationAction | None
+        if target.type is ReportTargetType.USER:
+            standing, until = await self._standings.held(target.id, session)
+            held = MADE_BY.get(standing)
+        else:
+            held, until = await self._content.held(target, session), None
+        check_transition(decision.action, decision.until, held, until, decision.created_at)
 
     async def _finish(self, decision: DecisionRecord, changed: list[Changed]) -> None:
         for fact, document in changed:
@@ -209,9 +224,15 @@ class Deciding:
             await self.end_sessions(decision.subject_id)
 
 
-def _mail_about(ruling: Ruling) -> MailKind | None:
-    if ruling.case is not None and ruling.case.appeal_of is not None:
-        return MailKind.APPEAL_ACCEPTED if ruling.action is ModerationAction.RESTORE else MailKind.APPEAL_REFUSED
+def _appealed(ruling: Ruling) -> ObjectId | None:
+    """The decision that an appeal is against."""
+    return None if ruling.case is None else ruling.case.appeal_of
+
+
+def _mail_about(ruling: Ruling, *, is_moot: bool) -> MailKind | None:
+    if _appealed(ruling) is not None:
+        accepted = MailKind.APPEAL_MOOT if is_moot else MailKind.APPEAL_ACCEPTED
+        return accepted if ruling.action is ModerationAction.RESTORE else MailKind.APPEAL_REFUSED
     return MailKind.DECIDED if ruling.action in APPEALABLE else None
 
 

@@ -62,7 +62,10 @@ class DecisionStore(BatchedReads[DecisionRecord]):
         return None if row is None else DecisionRecord.from_document(row)
 
     async def appeal(self, decision: DecisionRecord, text: str, now: datetime) -> None:
-        """Opens a case of an appeal. Raises Refusal (NOT_ALLOWED) for a second appeal. Atomic."""
+        """Opens a case of an appeal. Atomic, and safe to repeat with the same text while the case is open.
+
+        Raises Refusal (NOT_ALLOWED) for any other second appeal.
+        """
 
         async def apply(session: Session) -> None:
             case_id = await self._cases.add_appeal(decision, text, now, session)
@@ -82,6 +85,9 @@ class DecisionStore(BatchedReads[DecisionRecord]):
         try:
             await in_transaction(self._client, apply)
         except DuplicateKeyError:
+            case = await self._cases.open_about(decision.id)
+            if case is not None and case.appeal_text == text:
+                return
             raise Refusal(UserErrorCode.NOT_ALLOWED, "A decision is appealed once.", field=["decisionId"]) from None
 
     async def appealed_among(self, ids: Sequence[ObjectId]) -> set[ObjectId]:

@@ -1,6 +1,7 @@
 """Everything that moderators work with."""
 
 from datasources.accounts.cached_users import UserCache
+from datasources.accounts.mail_recipients import RecipientStore
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.standings import StandingStore
 from datasources.jobs.queue import JobQueue
@@ -10,6 +11,7 @@ from datasources.moderation.content import ModeratedContent
 from datasources.moderation.deciding import Deciding
 from datasources.moderation.decisions import DecisionStore
 from datasources.moderation.pseudonyms import Pseudonyms
+from datasources.moderation.reported_texts import ReportedTexts
 from datasources.moderation.reports import ReportStore
 from datasources.moderation.screening import ScreeningStore
 from datasources.moderation.strangers_reports import StrangersReports
@@ -27,16 +29,17 @@ class Moderation:
         database: Database,
         job_queue: JobQueue,
         sessions: SessionStore,
-        users: UserCache,
-        posts: PostCache,
-        comments: CommentCache,
+        caches: tuple[UserCache, PostCache, CommentCache],
         sharded_ids: ShardedIds,
         mails: MailOutbox,
+        recipients: RecipientStore,
     ) -> None:
+        users, posts, comments = caches
         self.standings = standings = StandingStore(database, job_queue, users)
         self.cases = cases = CaseStore(database)
-        self.reports = reports = ReportStore(database, job_queue, cases)
-        self.strangers_reports = StrangersReports(database, reports, mails)
+        texts = ReportedTexts(database, sharded_ids)
+        self.reports = reports = ReportStore(database, job_queue, cases, texts)
+        self.strangers_reports = StrangersReports(database, cases, reports, texts, mails, recipients)
         self.decisions = decisions = DecisionStore(database, job_queue, cases)
         self.content = content = ModeratedContent(database, job_queue, posts, comments, sharded_ids)
         self.deciding = Deciding(database.client, job_queue, standings, sessions, content, cases, decisions, mails)

@@ -8,6 +8,7 @@ import hashlib
 
 from bson import ObjectId
 
+from datasources.moderation.cases import OF_OPEN_ONES
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from domain.limits import REPORTS_KEPT
@@ -58,11 +59,10 @@ class Pseudonyms:
         for case in cases:
             pseudonym = _pseudonym({"case_id": case["_id"]}, b"subject")
             closed = {**_renamed(case, pseudonym, note=""), "expires_at": clock.now() + REPORTS_KEPT}
-            changes = {"$set": closed, "$unset": {"is_open": ""}}
+            changes = {"$set": closed, "$unset": {"is_open": "", "reported_text": ""}}
             await self._reports.update_many({"case_id": case["_id"]}, changes)
             closed = _renamed(case, pseudonym, status=CaseStatus.CLOSED.value, appeal_text="")
-            open_only = dict.fromkeys(("open_target_id", "claimed_by", "claimed_until"), "")
-            await self._cases.update_one({"_id": case["_id"]}, {"$set": closed, "$unset": open_only})
+            await self._cases.update_one({"_id": case["_id"]}, {"$set": closed, "$unset": OF_OPEN_ONES})
         return bool(entries or cases)
 
     async def _entries(self, user_id: ObjectId, field: str, limit: int) -> list[Document]:

@@ -1,59 +1,74 @@
-"""Reports of users, posts and comments. A reporter has one open report of a target."""
+"""Reports of users, posts and comments. A reporter has one open report of a target.
+
+A case keeps `CASE_REPORTS_KEPT` reports; beyond them it only counts. Its first report has the reported text, as it was
+then: its author may edit or delete it before a moderator looks. It goes with the report.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from bson import ObjectId
 
 from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.moderation.cases import CaseStore
+from datasources.moderation.reported_texts import ReportedTexts
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
-from datasources.mongo.transactions import in_transaction
+from datasources.mongo.transactions import after_transaction, in_transaction
 from domain.jobs import Fact, Task
-from domain.limits import CASE_REPORTS_SHOWN
+from domain.limits import CASE_REPORTS_KEPT, CASE_REPORTS_SHOWN
 from domain.records.moderation import ReportReason, ReportRecord, Target
 
 
 class ReportStore:
     """The collection `reports`; `is_open` until the case is closed."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, cases: CaseStore) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, cases: CaseStore, texts: ReportedTexts) -> None:
         self._reports = database["reports"]
         self._client = database.client
         self._job_queue = job_queue
         self._cases = cases
+        self._texts = texts
 
     async def report(
         self, reporter_id: ObjectId, target: Target, reason: ReportReason, note: str, now: datetime
     ) -> None:
         """Adds a report to the target's case, unless the reporter has an open one of it. Atomic, safe to repeat."""
-        same = {"reporter_id": reporter_id, "target_id": target.id, "is_open": True}
 
-        async def apply(session: Session) -> Document | None:
-            if await self._reports.find_one(same, {"_id": 1}, session=session) is not None:
-                return None
-            return await self.add(reporter_id, target, reason, note, now, session)
+        async def apply(session: Session) -> None:
+            await self.add(reporter_id, target, reason, note, now, session)
 
-        document = await in_transaction(self._client, apply)
-        if document is not None:
-            await self.enqueue(document)
+        await in_transaction(self._client, apply)
 
     async def add(
         self,
-        reporter_id: ObjectId | None,
+        reporter_id: ObjectId,
         target: Target,
         reason: ReportReason,
         note: str,
         now: datetime,
         session: Session,
-    ) -> Document:
-        """Adds a report, of a stranger if there is no reporter, within the transaction; returns it, for `enqueue`."""
+        *,
+        text: str | None = None,
+    ) -> None:
+        """As `report`, within the caller's transaction (`in_transaction`).
+
+        `text` is the reported text if it was read before; else the target is read now, for the first report of a case.
+        """
+        same = {"reporter_id": reporter_id, "target_id": target.id, "is_open": True}
+        if await self._reports.find_one(same, {"_id": 1}, session=session) is not None:
+            return
+        case = await self._cases.add_report(target, reason, now, session)
+        if case.report_count > CASE_REPORTS_KEPT:
+            return
+        if case.report_count == 1 and text is None:
+            text = await self._texts.read(target, session)
         tasks = list(self._job_queue.publishing)
         document: Document = {
             "_id": clock.new_id(),
-            "case_id": await self._cases.add_report(target, reason, now, session),
+            "case_id": case.id,
             "reporter_id": reporter_id,
             "target_type": target.type.value,
             "target_id": target.id,
@@ -61,20 +76,23 @@ class ReportStore:
             "reason": reason.value,
             "note": note,
             "created_at": now,
-            **({} if reporter_id is None else {"is_open": True}),
+            "is_open": True,
+            **({"reported_text": text} if case.report_count == 1 and text else {}),
             **(pending_fields(tasks, now) if tasks else {}),
         }
         await self._reports.insert_one(document, session=session)
-        return document
-
-    async def enqueue(self, document: Document) -> None:
-        """Enqueues what is pending for a report, after its transaction."""
-        await self._job_queue.enqueue_pending(Fact.REPORT, [document])
+        after_transaction(session, partial(self._job_queue.enqueue_pending, Fact.REPORT, [document]))
 
     async def of_case(self, case_id: ObjectId) -> list[ReportRecord]:
         """The latest `CASE_REPORTS_SHOWN` reports of a case."""
         rows = self._reports.find({"case_id": case_id}, sort=[("_id", -1)], limit=CASE_REPORTS_SHOWN)
         return [ReportRecord.from_document(row) for row in await rows.to_list()]
+
+    async def text_of_case(self, case_id: ObjectId) -> str:
+        """The reported text as it was at the first report of a case; empty for none, and once that is deleted."""
+        query = {"case_id": case_id, "reported_text": {"$exists": True}}
+        row = await self._reports.find_one(query, {"reported_text": 1}, sort=[("_id", 1)])
+        return "" if row is None else str(row["reported_text"])
 
     async def pending(self, task: Task, ids: Sequence[ObjectId]) -> list[Document]:
         """Those of these reports for which a task is pending."""

@@ -75,6 +75,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "factors": [],
     "identity_links": [IndexModel([("user_id", UP)])],
     "spent_challenges": [_EXPIRES],
+    "barred_identifiers": [_EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),
         _unique_where_present("follower_id", "slot"),

@@ -36,6 +36,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "factors": _BY_ID,
     "identity_links": _BY_ID,
     "spent_challenges": _BY_ID,
+    "barred_identifiers": _BY_ID,
     "follows": ShardKey(("follower_id",)),
     "followers": _BY_ID_RANGES,
     "blocks": ShardKey(("blocker_id", "blocked_id")),

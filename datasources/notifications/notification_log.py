@@ -33,9 +33,8 @@ from domain.records.notifications import NotificationKind, NotificationRecord, f
 Key = tuple[ObjectId, str]  # recipient and group
 LogRead = tuple[ObjectId, int, int]  # a recipient, the last number read, and a limit
 UNSEEN_BATCH, MAX_UNSEEN_READ = 100, 1_000
-MAX_LOG_READS = 1_000  # callers that share reads of logs
+MAX_LOG_READS, LOG_READS_AT_ONCE = 1_000, 8  # callers that share reads of logs, and operations
 MAX_LOGS, MAX_LOG_ROWS = 50, 200  # recipients whose logs are read by one operation, and what it reads at most
-LOG_READS_AT_ONCE = 8
 
 
 def notifications_topic(user_id: ObjectId) -> str:
@@ -53,6 +52,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     actor_count: int = 0
     post_id: ObjectId | None = None
     comment_id: ObjectId | None = None
+    decision_id: ObjectId | None = None
     withdrawn: bool = False
     is_news: bool = True
 
@@ -62,7 +62,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         return self.recipient_id, self.group_key
 
 
-_CONTENT = ("kind", "actor_ids", "actor_count", "post_id", "comment_id", "withdrawn")
+_CONTENT = ("kind", "actor_ids", "actor_count", "post_id", "comment_id", "decision_id", "withdrawn")
 
 
 class SeqRange(msgspec.Struct, frozen=True):

@@ -76,21 +76,6 @@ class CommentStore(BatchedReads[CommentRecord]):
         query = {**self._one(comment["_id"]), "version": comment.get("version"), "deleted": False}
         await self._change(query, [*_hidden(because, self._tasks, now), *mark_done(Task.SCREEN)])
 
-    async def hide(self, comment_id: ObjectId, because: str, now: datetime) -> bool:
-        """Hides a comment from all but its author; it is uncounted and its notifications are withdrawn, as if deleted.
-
-        Replies stay, reachable by their ids alone. Atomic and safe to repeat. False if there is no such comment.
-        """
-        return await self._change({**self._one(comment_id), "deleted": False}, _hidden(because, self._tasks, now))
-
-    async def show(self, comment_id: ObjectId, now: datetime) -> bool:
-        """Shows a hidden comment, which is never screened again. Atomic, safe to repeat. False if there is none."""
-        pipeline = [
-            *change({"hidden": False, "hidden_because": None}, self._tasks, now, watched="hidden"),
-            *mark_done(Task.SCREEN),
-        ]
-        return await self._change({**self._one(comment_id), "deleted": False}, pipeline)
-
     async def delete_replies(self, parent_id: ObjectId, now: datetime) -> None:
         """Hides every reply to a deleted comment. Safe to repeat and to stop half way."""
         query = {"parent_id": parent_id, **self._where([parent_id]), "deleted": False}

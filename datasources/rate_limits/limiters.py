@@ -9,14 +9,13 @@ from datasources.rate_limits.points import Points, RoleOf
 from datasources.rate_limits.redis_buckets import RedisBuckets
 from datasources.rate_limits.spam_signals import SpamSignals
 from datasources.redis.servers import RedisServers
-from domain.rate_limits import RateLimits
 
 
 class RateLimiters:
     """`points` are for every operation, `actions` for single ones; by `spam_signals` one of these may count more."""
 
     def __init__(self, settings: Settings, servers: RedisServers, role_of: RoleOf) -> None:
-        limits = RateLimits(settings.rate_limits, settings.rate_limit_roles, settings.rate_limit_factor)
+        limits = settings.limits_of_clients
         buckets = Buckets(RedisBuckets(servers, settings.key_prefix))
         self.points = Points(buckets, limits, role_of)
         new_for = timedelta(hours=settings.new_account_hours)

@@ -30,7 +30,7 @@ from domain.rate_limits import (
 
 log = structlog.get_logger(__name__)
 
-BLOCKS = 40  # a block is this part of a limit, and at most a quarter of what is left
+BLOCKS = 10  # a block is this part of a limit, and at most a quarter of what is left
 IDLE_SECONDS = 5.0
 CLIENTS_MAX = 10_000  # whose blocks are kept; an older one goes back to its bucket
 
@@ -42,13 +42,14 @@ RoleOf = Callable[[ObjectId], Awaitable[str]]
 class _Block:
     """Points of one bucket that this process has taken, and how full the bucket was then."""
 
-    __slots__ = ("backlog", "held", "key", "limit", "name", "read_at", "used_at")
+    __slots__ = ("backlog", "held", "is_filling", "key", "limit", "name", "read_at", "used_at")
 
     def __init__(self, name: str, subject: object, limit: Limit) -> None:
         self.name = name
         self.key = f"{name}:{subject}"
         self.limit = limit
         self.held = 0
+        self.is_filling = False  # somebody takes a block just now: concurrent operations take what they need alone
         self.backlog = 0.0
         self.read_at = self.used_at = time.monotonic()
 
@@ -108,13 +109,12 @@ class Points:
                 self._block(POINTS_OF_ADDRESS, address),
             ]
         if any([block.held < points for block in blocks]):  # noqa: C419  a list is faster here
-            await self._fill(account_id, blocks, points)
-            short = [block for block in blocks if block.held < points]
-            if short:
-                raise self._refusal(short, Charge(blocks, own), points)
+            await self._take_and_fill(account_id, blocks, points, own)
+        else:
+            for block in blocks:
+                block.held -= points
         now = time.monotonic()
         for block in blocks:
-            block.held -= points
             block.used_at = now
         return Charge(blocks, own)
 
@@ -151,25 +151,59 @@ class Points:
         self._blocks.move_to_end((name, subject))
         return block
 
-    async def _fill(self, account_id: ObjectId | None, blocks: Sequence[_Block], points: int) -> None:
-        """Takes what is missing in each of these blocks and more of it; nothing if a bucket has too little."""
-        role = MEMBER if account_id is None else await self._role_of(account_id)
-        wants, filled = [], [block for block in blocks if block.held < points]
-        for block in filled:
-            block.limit = self._limits.of(block.name, role)
-            least = points - block.held
-            more = min(block.limit.maximum // BLOCKS, block.left() // 4)
-            wants.append(Want(block.key, block.limit, least, least + more))
-        now = time.monotonic()
-        for block, taken in zip(filled, await self._buckets.take(wants), strict=True):
-            block.held += taken.number
-            block.backlog, block.read_at = taken.backlog, now
+    async def _take_and_fill(
+        self, account_id: ObjectId | None, blocks: Sequence[_Block], points: int, own: int
+    ) -> None:
+        """Takes the points of an operation for which a block holds too few, and more to hold.
 
-    def _refusal(self, short: Sequence[_Block], charge: Charge, points: int) -> RateLimited:
-        for block in short:
+        Raises RateLimited, and takes nothing, if a bucket has too few. What the blocks hold is taken before anything is
+        waited for, so that concurrent operations do not count on the same points.
+        """
+        reserved = [min(block.held, points) for block in blocks]
+        for block, held in zip(blocks, reserved, strict=True):
+            block.held -= held
+        missing = [(block, points - held) for block, held in zip(blocks, reserved, strict=True) if held < points]
+        short: Sequence[tuple[_Block, int]] = missing
+        try:
+            short = await self._fill(account_id, missing)
+        finally:
+            if short:
+                for block, held in zip(blocks, reserved, strict=True):
+                    block.held += held
+        if short:
+            raise self._refusal(short, Charge(blocks, own))
+
+    async def _fill(
+        self, account_id: ObjectId | None, missing: Sequence[tuple[_Block, int]]
+    ) -> Sequence[tuple[_Block, int]]:
+        """Takes what is missing from the buckets, and more to hold. Nothing if some are short of it: returns those."""
+        role = MEMBER if account_id is None else await self._role_of(account_id)
+        wants, filling = [], [block for block, _ in missing if not block.is_filling]
+        for block, least in missing:
+            block.limit = self._limits.of(block.name, role)
+            more = 0 if block.is_filling else min(block.limit.maximum // BLOCKS, block.left() // 4)
+            wants.append(Want(block.key, block.limit, least, least + more))
+        for block in filling:
+            block.is_filling = True
+        try:
+            answers = await self._buckets.take(wants)
+        finally:
+            for block in filling:
+                block.is_filling = False
+        now = time.monotonic()
+        for (block, _), taken in zip(missing, answers, strict=True):
+            block.backlog, block.read_at = taken.backlog, now
+        short = [each for each, taken in zip(missing, answers, strict=True) if taken.is_short]
+        if not short:
+            for (block, least), taken in zip(missing, answers, strict=True):
+                block.held += taken.number - least
+        return short
+
+    def _refusal(self, short: Sequence[tuple[_Block, int]], charge: Charge) -> RateLimited:
+        for block, _ in short:
             REFUSED.add(block.name)
         now = time.monotonic()
-        seconds = max(block.limit.wait(block.backlog - (now - block.read_at), points - block.held) for block in short)
+        seconds = max(block.limit.wait(block.backlog - (now - block.read_at), least) for block, least in short)
         return RateLimited(seconds, charge.throttle())
 
 

@@ -35,5 +35,9 @@ class RateLimitSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_rate_limits(self) -> Self:
-        RateLimits(self.rate_limits, self.rate_limit_roles, self.rate_limit_factor)
+        _ = self.limits_of_clients  # raises ValueError
         return self
+
+    @property
+    def limits_of_clients(self) -> RateLimits:
+        return RateLimits(self.rate_limits, self.rate_limit_roles, self.rate_limit_factor)

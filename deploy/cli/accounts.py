@@ -1,7 +1,9 @@
-"""The commands `create-account` and `delete-account`: accounts of the staff, and accounts that have to go."""
+"""The commands `create-account`, `delete-account` and `reset-factors`: what operators do with accounts."""
 
+import getpass
 import sys
 
+import structlog
 import typer
 
 from config import Settings
@@ -15,6 +17,8 @@ from domain.errors import Refusal
 from domain.password_rules import checked_password
 from domain.text import checked_display_name
 from domain.usernames import checked_username
+
+log = structlog.get_logger(__name__)
 
 
 def read_password() -> str:
@@ -33,7 +37,9 @@ async def run_create(settings: Settings, username: str, email: str, password: st
         async with open_sources(settings) as sources:
             hashed = await sources.passwords.hash(password)
             now = clock.now()
-            await sources.users.register(handle, address, hashed, display_name, now, email_verified_at=now)
+            await sources.users.register(
+                handle, address, hashed, display_name, now, email_verified_at=now, may_be_barred=True
+            )
     except Refusal as refusal:
         raise StartError(refusal.message) from None
     print(f"made {handle} ({display_name})")
@@ -52,4 +58,29 @@ async def run_delete(settings: Settings, username: str, *, is_sure: bool) -> int
         await sources.users.delete(user.id, clock.now())
         await sources.sessions.end_all(user.id)
     print(f"deleted {about}; workers remove what it left")
+    return 0
+
+
+async def run_reset(settings: Settings, username: str, *, reason: str | None, is_sure: bool) -> int:
+    """Removes all factors of an account, logs who did it and why, and prints it.
+
+    Raises StartError if there is no such account, or, saying what would go, without a reason or unless `is_sure`.
+    """
+    async with open_sources(settings) as sources:
+        user = await sources.users.by_username(username)
+        if user is None:
+            raise StartError(f"there is no account {username}")
+        factors = await sources.factors.stored.of_user(user.id)
+        about = (
+            f"{user.username} (since {user.created_at:%Y-%m-%d}): one-time codes "
+            f"{'on' if factors.has_codes else 'off'}, passkeys {len(factors.passkeys)}, "
+            f"linked identities {len(factors.identities)}"
+        )
+        if not is_sure or not reason:
+            message = f"this would reset {about}; say --reason TEXT and --yes to do it"
+            raise StartError(message, exit_code=WRONG_USAGE)
+        if not await sources.factors.removal.reset(user.id):
+            raise StartError(f"the account {username} was deleted meanwhile")
+    log.warning("account.factors_reset", account=str(user.id), operator=getpass.getuser(), reason=reason)
+    print(f"reset {about}; the password alone logs in now, and the owner gets a mail")
     return 0

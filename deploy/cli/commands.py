@@ -260,6 +260,27 @@ def delete_account(
     run_maintenance(context, lambda settings: run_delete(settings, username, is_sure=yes))
 
 
+@app.command(
+    short_help="Let somebody in again who has lost all second factors.",
+    epilog=EXIT_CODES.format("done", "there is no such account"),
+)
+def reset_factors(
+    context: typer.Context,
+    username: Annotated[str, typer.Argument(help="The handle, without the @, in any case.")],
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="For the log: who was asked what.")] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what there is.")] = False,
+) -> None:
+    """Turn off the one-time codes of an account, and remove its recovery codes, passkeys and linked identities.
+
+    At once. Its sessions and access tokens end, and its owner gets a mail. The password alone logs in from then on. Ask
+    first as docs/operations.md says: whoever gets this done needs only the password.
+    """
+    from deploy.cli.accounts import run_reset  # noqa: PLC0415
+
+    run_maintenance(context, lambda settings: run_reset(settings, username, reason=reason, is_sure=yes))
+
+
 app.add_typer(backups)
 app.add_typer(webhooks, name="webhooks", short_help="Manage where signed webhooks are sent.")
 app.add_typer(moderation, name="moderation", short_help="Give roles, look at reports, decide.")

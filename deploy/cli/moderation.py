@@ -75,7 +75,8 @@ async def run_show(settings: Settings, name: str, *, as_json: bool) -> int:
             {"reason": report.reason, "at": report.created_at, "note": report.note}
             for report in await sources.moderation.reports.of_case(case.id)
         ]
-        known = {**_case(case), "appeal": case.appeal_text, "reports": reports}
+        text = await sources.moderation.reports.text_of_case(case.id)
+    known = {**_case(case), "text": text, "appeal": case.appeal_text, "reports": reports}
     if as_json:
         print_json(known)
         return 0

@@ -4,6 +4,8 @@ import asyncio
 import socket
 from contextlib import closing
 
+import structlog
+
 from config import Settings
 from datasources.rate_limits.spam_signals import UnknownSpamScreenError, imported_screen
 from datasources.sources import check_prepared
@@ -18,6 +20,8 @@ from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from resolvers.transport.server import build_server
 from resolvers.transport.shared_listener import Share
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 def serve_api(settings: Settings, listener: socket.socket | None = None, share: Share | None = None) -> None:
@@ -35,6 +39,8 @@ def serve_api(settings: Settings, listener: socket.socket | None = None, share: 
     refuse_root(settings)
     expect_tracing_packages(settings)
     _expect_spam_screen(settings)
+    if settings.environment == "production" and not settings.trusted_proxies and (share is None or share.number == 0):
+        log.warning("proxy.none_trusted", setting="PHOTOGRAM_TRUSTED_PROXIES")  # https belongs to a proxy
     asyncio.run(check_prepared(settings))  # before uvicorn, which would print a traceback
     with closing(listener or listen(settings.host, settings.port)) as sock:
         settings = settings.model_copy(update={"max_connections": make_room(settings.max_connections)})

@@ -56,7 +56,10 @@ class Target(Stored, frozen=True, kw_only=True):
 
 
 class ReportRecord(Stored, frozen=True, kw_only=True):
-    """Somebody's report; `reporter_id` is None once their account is deleted."""
+    """Somebody's report; `reporter_id` is None once their account is deleted.
+
+    Of somebody without an account it is a hash, no account's id (`datasources/moderation/strangers_reports.py`).
+    """
 
     case_id: ObjectId
     reporter_id: ObjectId | None
@@ -99,7 +102,8 @@ class CaseRecord(Stored, frozen=True, kw_only=True):
 class DecisionRecord(Stored, frozen=True, kw_only=True):
     """An entry of the append-only log. `moderator_id` is None for an operator, and for what happens by itself.
 
-    Once an account is deleted, a random id stands in its place: the same one in all entries of a case.
+    Once an account is deleted, a random id stands in its place: the same one in all entries of a case. With
+    `nothing_to_undo` it accepts an appeal against a warning, or against what did not hold any more.
     """
 
     action: ModerationAction
@@ -114,4 +118,5 @@ class DecisionRecord(Stored, frozen=True, kw_only=True):
     until: datetime | None = None
     role: Role | None = None
     appeal_of: ObjectId | None = None
+    nothing_to_undo: bool = False
     created_at: datetime

@@ -20,6 +20,7 @@ class NotificationKind(StrEnum):
     FOLLOW_ACCEPTED = "FOLLOW_ACCEPTED"
     POST_READY = "POST_READY"
     POST_FAILED = "POST_FAILED"
+    DECIDED = "DECIDED"
 
 
 class NotificationRecord(Stored, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class NotificationRecord(Stored, frozen=True, kw_only=True):
     actor_count: int = 0
     post_id: ObjectId | None = None
     comment_id: ObjectId | None = None
+    decision_id: ObjectId | None = None
     created_at: datetime
     updated_at: datetime
     is_seen: bool = False

@@ -6,7 +6,10 @@ from domain.records.record import Stored
 
 
 class RegistrationRecord(Stored, frozen=True, kw_only=True):
-    """An account that comes into being, with the same id, when its address is verified."""
+    """An account that comes into being, with the same id, when its address is verified.
+
+    `registered_on` is the hash of the token that the device got which has registered.
+    """
 
     username: str
     email: str
@@ -15,5 +18,6 @@ class RegistrationRecord(Stored, frozen=True, kw_only=True):
     language: str | None = None
     idempotency_key: str | None = None
     idempotency_digest: bytes | None = None
+    registered_on: str | None = None
     created_at: datetime
     expires_at: datetime

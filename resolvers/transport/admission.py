@@ -244,6 +244,13 @@ class Clients:
     def of(self, token: str | None, address: str) -> Client:
         return address if token is None else self._accounts.get(hash(token), address)
 
+    def source(self, token: str | None, address: str) -> Client:
+        """To whom a refused request counts: a token that was good lately counts for itself, all others as the address.
+
+        It does not count to the token's account: who has an old token of it could hold up its owner.
+        """
+        return address if token is None or hash(token) not in self._accounts else hash(token)
+
     def remember(self, token: str, account: Client) -> None:
         """Remembers the account of a token."""
         self._accounts[hash(token)] = account

@@ -5,6 +5,11 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 from typing import Any
 
+import structlog
+
+log = structlog.stdlib.get_logger(__name__)
+
+FORWARDED = "x-forwarded-for"
 IPV6_PREFIX = 64  # one household or one rented machine has so much
 
 
@@ -29,6 +34,31 @@ def network_of(host: str) -> str:
             return str(address.ipv4_mapped)
         return str(ip_network((address, IPV6_PREFIX), strict=False))
     return str(address)
+
+
+class UntrustedProxies:
+    """Warns, once in a process, of a proxy that the setting `trusted_proxies` lacks: its clients are one address."""
+
+    def __init__(self, *, is_on: bool = True) -> None:
+        self._is_on = is_on
+
+    def look_at(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        """Looks at a request. uvicorn has put an address of the header into the scope if it trusts the proxy."""
+        forwarded = headers.get(FORWARDED) if self._is_on else None
+        host = scope["client"][0] if forwarded and scope.get("client") else None
+        if forwarded is None or host is None or host in forwarded:
+            return
+        self._is_on = False
+        # A stranger's address is not for logs; it may be a client that only claims to be a proxy.
+        shown = host if _is_private(host) else "a public address"
+        log.warning("proxy.not_trusted", peer=shown, setting="PHOTOGRAM_TRUSTED_PROXIES")
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def shown_range(network: str) -> str | None:

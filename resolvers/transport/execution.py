@@ -9,6 +9,7 @@ import strawberry
 from graphql import ExecutionResult, OperationType
 from graphql.execution import Executor
 
+from datasources.rate_limits.points import Charge
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.admission import Admission, Client, Clients, Place
 from resolvers.transport.answer import Answer
@@ -69,6 +70,10 @@ class OperationExecutor:
         """The client that a request counts to before its token is looked up."""
         return self._clients.of(token, address)
 
+    def source(self, token: str | None, address: str) -> Client:
+        """To whom a request counts that is refused before it costs points."""
+        return self._clients.source(token, address)
+
     def caller(self, identity: Identity | None, address: str) -> Client:
         """The client that an operation counts to."""
         return address if identity is None else self.hooks.account(identity)
@@ -120,13 +125,16 @@ class OperationExecutor:
         request_id: str,
         *,
         address: str = "",
+        sender: str | None = None,
         more_seconds: float = 0.0,
     ) -> Answer:
-        """Runs a query or a mutation, `more_seconds` longer than others if need be. Raises only when cancelled."""
+        """Runs a query or a mutation, `more_seconds` longer than others if need be. Raises only when cancelled.
+
+        Without an identity it counts to the `sender`, by default the address.
+        """
         context = self.hooks.make_context(identity, request_id, address)
         try:
-            operation.check(signed_in=identity is not None, scopes=self.hooks.scopes(identity))
-            charge = await self.hooks.charge(identity, address, operation.cost)
+            charge = await self._charge(operation, identity, address, sender or address)
             result = self._schema.execute(operation, context)
             if not isinstance(result, ExecutionResult):  # what needs no waiting needs no time limit
                 async with asyncio.timeout(self.operation_timeout + more_seconds):
@@ -164,8 +172,7 @@ class OperationExecutor:
         client = self.caller(identity, address)
         reader = self._audiences.start(client, operation, send_now)
         try:
-            operation.check(signed_in=identity is not None, scopes=self.hooks.scopes(identity))
-            await self.hooks.charge(identity, address, operation.cost)
+            await self._charge(operation, identity, address, address)
             context = self.hooks.make_context(identity, request_id, address)
             async with asyncio.timeout(self.operation_timeout):
                 started = await self._schema.subscribe(operation, context)
@@ -191,6 +198,16 @@ class OperationExecutor:
             finally:
                 if reader is not None:
                     reader.stop()
+
+    async def _charge(self, operation: Operation, identity: Identity | None, address: str, sender: str) -> Charge:
+        """Takes the points of an operation. One that may not run costs as much as one that answers nothing."""
+        charge = await self.hooks.charge(identity, address, operation.cost, sender)
+        try:
+            operation.check(signed_in=identity is not None, scopes=self.hooks.scopes(identity))
+        except RequestError:
+            charge.give_back(operation.cost)
+            raise
+        return charge
 
     async def _execute_event(
         self, operation: Operation, executor: Executor[Any] | None, event: object, context: object

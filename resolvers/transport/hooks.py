@@ -1,12 +1,14 @@
 """What the application provides to the transports, which know nothing of Photogram's sessions."""
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from datasources.rate_limits.points import FREE, Charge
+from datasources.rate_limits.refused_requests import RefusedRequests
 from domain.access_scopes import AccessScope
 from resolvers.transport.admission import Client
+from resolvers.transport.client_address import UntrustedProxies
 
 Identity = Any  # what `authenticate` returns; opaque here
 
@@ -21,7 +23,7 @@ class Watch(Protocol):
         """Stops watching. Safe to repeat."""
 
 
-async def free_of_charge(_identity: Identity | None, _address: str, _cost: int) -> Charge:
+async def free_of_charge(_identity: Identity | None, _address: str, _cost: int, _sender: str) -> Charge:
     return FREE
 
 
@@ -41,8 +43,12 @@ class Hooks:
     - `account` returns the owner of an identity.
     - `name_in_logs` returns what log lines say about an identity's owner, None for nothing.
     - `scopes` returns what an identity's token may be used for; None for everything.
-    - `charge` takes the general points of an operation of an identity, from the client's network, with its cost. Raises
-      RateLimited.
+    - `charge` takes the general points of an operation of an identity, from the client's network, with its cost; the
+      last argument is to whom one without a session counts. Raises RateLimited.
+    - `owner_of_device` returns to whom a request without a session counts that says to come from this known device,
+      instead of its address; None for an unknown one. It asks nobody.
+    - `refused` counts requests that were refused before they cost points, and refuses a flood of them.
+    - `proxies` warns of a proxy that is not trusted.
     - `bad_token_identity` returns the identity with which an operation is run that answers this bad token.
     """
 
@@ -55,5 +61,8 @@ class Hooks:
     account: Callable[[Identity], Client]
     name_in_logs: Callable[[Identity | None], str | None] = lambda _identity: None
     scopes: Callable[[Identity | None], Collection[AccessScope] | None] = lambda _identity: None
-    charge: Callable[[Identity | None, str, int], Awaitable[Charge]] = free_of_charge
+    charge: Callable[[Identity | None, str, int, str], Awaitable[Charge]] = free_of_charge
+    owner_of_device: Callable[[str], str | None] = lambda _token: None
+    refused: RefusedRequests = field(default_factory=RefusedRequests)
+    proxies: UntrustedProxies = field(default_factory=UntrustedProxies)
     bad_token_identity: Callable[[str], Identity | None] = lambda _token: None

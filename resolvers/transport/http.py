@@ -1,7 +1,7 @@
 """GraphQL over HTTP, as its specification says: POST for everything but subscriptions, GET for queries."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from datasources.telemetry.tracing import TRACEPARENT, current_traceparent, operation_part
 from domain.errors import RequestError, RequestErrorCode
 from domain.limits import FORM_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
+from domain.rate_limits import RateLimited
 from resolvers.transport.answer import Answer
 from resolvers.transport.client_address import address_of
 from resolvers.transport.content_negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
@@ -29,7 +30,17 @@ from resolvers.transport.request_log import add_to_log_line, request_id_of
 log = structlog.stdlib.get_logger(__name__)
 
 METHODS = "GET, POST"
+DEVICE = "photogram-device"  # the header with the `deviceToken` of a device on which somebody has logged in
+NOT_COUNTED = (403, 429)  # a page of another origin must not use up what its visitor has; and what counting refused
 CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (GRAPHQL_JSON, JSON)}
+
+
+class _Sender(NamedTuple):
+    """Who sent a request: a bearer token, an address, and to whom it counts without a session."""
+
+    token: str | None
+    address: str
+    counted: str
 
 
 class HttpAnswer(NamedTuple):
@@ -76,15 +87,20 @@ class GraphQLHTTP:
     async def respond(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> HttpAnswer | None:
         """The answer to one request; None if the client leaves before it has sent all. Headers are in lower case."""
         media_type = answer_type(headers.get("accept"))
+        sender = self._sender(scope, headers)
+        source = self._executor.source(sender.token, sender.counted)
         try:
             if media_type is None:
                 raise bad_request(f"This endpoint answers with {GRAPHQL_JSON} or {JSON}.", status=406)
             if self._origins.is_foreign(headers):
                 raise bad_request("Pages of this origin may not call the API.", status=403, headers=CLOSING)
-            answer = await self._serve(scope, headers, receive)
+            self._refuse_flood(source)
+            answer = await self._serve(scope, headers, receive, sender)
         except ClientDisconnect:
             return None
         except Rejected as rejection:
+            if rejection.status < 500 and rejection.status not in NOT_COUNTED:
+                self._executor.hooks.refused.count(source)
             return _rejected(scope, rejection, media_type or JSON)
         except RequestError as error:
             return _rejected(scope, to_rejection(error), media_type or JSON)
@@ -92,17 +108,32 @@ class GraphQLHTTP:
             add_to_log_line(scope, codes=answer.codes)
         return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type, answer.headers)
 
-    async def _serve(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Answer:
-        if scope["method"] == "POST" and _media_type(headers)[0] == MULTIPART:
-            return await self._serve_form(scope, headers, receive)
-        return await self._answer(scope, headers, await _read(scope, headers, receive))
+    def _refuse_flood(self, source: Hashable) -> None:
+        """Raises Rejected (429), before anything is read, if too much of this source was refused lately."""
+        try:
+            self._executor.hooks.refused.check(source)
+        except RateLimited as limited:
+            rejection = to_rejection(limited)
+            rejection.headers.update(CLOSING)
+            raise rejection from None
 
-    async def _serve_form(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Answer:
+    def _sender(self, scope: Scope, headers: Mapping[str, str]) -> _Sender:
+        self._executor.hooks.proxies.look_at(scope, headers)
+        address, device = address_of(scope), headers.get(DEVICE)
+        owner = None if device is None else self._executor.hooks.owner_of_device(device)
+        return _Sender(bearer_token(headers.get("authorization")), address, owner or address)
+
+    async def _serve(self, scope: Scope, headers: Mapping[str, str], receive: Receive, sender: _Sender) -> Answer:
+        if scope["method"] == "POST" and _media_type(headers)[0] == MULTIPART:
+            return await self._serve_form(scope, headers, receive, sender)
+        return await self._answer(scope, headers, await _read(scope, headers, receive), sender)
+
+    async def _serve_form(self, scope: Scope, headers: Mapping[str, str], receive: Receive, sender: _Sender) -> Answer:
         _check_uncompressed(headers)
         body = Body(receive, headers, limit=FORM_BYTES_MAX, seconds=self._form_timeout)
         try:
             asked, file = await read_form(Form(body, boundary_of(headers)))
-            answer = await self._answer(scope, headers, asked, more_seconds=self._form_timeout)
+            answer = await self._answer(scope, headers, asked, sender, more_seconds=self._form_timeout)
         except (Rejected, RequestError):
             await body.drain()
             raise
@@ -112,23 +143,30 @@ class GraphQLHTTP:
         return answer
 
     async def _answer(
-        self, scope: Scope, headers: Mapping[str, str], asked: GraphQLRequest, more_seconds: float = 0.0
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        asked: GraphQLRequest,
+        sender: _Sender,
+        more_seconds: float = 0.0,
     ) -> Answer:
         executor, operation = self._executor, self._executor.operation(asked)
         name = None if operation.name is None else operation.name[:64]
         add_to_log_line(scope, operation=name, operation_type=operation.kind.value, cost=operation.cost)
         _check_transport(scope["method"], operation)
         request_id = request_id_of(scope)
-        token, address = bearer_token(headers.get("authorization")), address_of(scope)
+        token, address, counted = sender
         with operation_part(name, operation.kind.value, headers.get(TRACEPARENT)) as part:
-            async with executor.admitted(operation, executor.sender(token, address)):
+            async with executor.admitted(operation, executor.sender(token, counted)):
                 began = time.monotonic()  # the time limit is for authentication and execution together
                 identity = await executor.identify(operation, token, request_id, address)
                 account = executor.hooks.name_in_logs(identity)
                 add_to_log_line(scope, account=account, traceparent=current_traceparent())
                 part.set(account=account, request_id=request_id, cost=operation.cost)
                 more_seconds -= time.monotonic() - began
-                answer = await executor.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
+                answer = await executor.run(
+                    operation, identity, request_id, address=address, sender=counted, more_seconds=more_seconds
+                )
                 if "errors" in answer.payload:
                     part.fail(", ".join(answer.codes))
                 return answer

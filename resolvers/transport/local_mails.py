@@ -1,9 +1,14 @@
-"""A page that shows the mails of a development server, which are files in a folder; never served in production."""
+"""A page that shows the mails of a development server, which are files in a folder; never served in production.
+
+Only this machine sees it, whatever address the server listens at: who reads the mails can enter every account.
+"""
 
 import asyncio
 import html
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 PATH = "/mails"
 SHOWN = 50
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_FORWARDED = ("forwarded", "x-forwarded-for")
 _STYLE = (
     "body{font-family:sans-serif;max-width:50em;margin:2em auto;padding:0 1em}"
     "article{border:1px solid #ccc;border-radius:6px;padding:0 1em;margin:1em 0}pre{white-space:pre-wrap}"
@@ -22,7 +28,9 @@ _STYLE = (
 def mail_routes(folder: Path) -> list[BaseRoute]:
     """The page at `/mails`: the text of the newest mails, the latest first."""
 
-    async def page(_request: Request) -> Response:
+    async def page(request: Request) -> Response:
+        if not _is_local(request):
+            return Response(status_code=HTTPStatus.NOT_FOUND)
         mails = await asyncio.to_thread(_read, folder)
         body = "\n".join(map(_article, mails)) or "<p>No mails yet.</p>"
         head = f'<meta charset="utf-8"><title>Mails of Photogram</title><style>{_STYLE}</style>'
@@ -30,6 +38,18 @@ def mail_routes(folder: Path) -> list[BaseRoute]:
         return HTMLResponse(text, headers={"content-security-policy": POLICY, "cache-control": "no-store"})
 
     return [Route(PATH, page, methods=["GET"])]
+
+
+def _is_local(request: Request) -> bool:
+    """Whether a request comes from this machine, and through no proxy, which would hide who asks."""
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        address = ip_address(request.client.host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None  # on a socket for both
+    return (mapped or address).is_loopback
 
 
 def _read(folder: Path) -> list[EmailMessage]:

@@ -13,14 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from resolvers.transport.compression import compression
 from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health
-from resolvers.transport.http import GraphQLHTTP
+from resolvers.transport.http import DEVICE, GraphQLHTTP
 from resolvers.transport.local_mails import mail_routes
 from resolvers.transport.multipart import PREFLIGHT_HEADERS
 from resolvers.transport.origins import origin_pattern
 from resolvers.transport.request_log import HEADER, RequestLog
 
 GRAPHQL_PATH = "/graphql"
-NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 class Pages(NamedTuple):
@@ -52,7 +52,7 @@ def answer_middleware(origins: Sequence[str] = (), *, compress: bool = True) -> 
         CORSMiddleware,
         allow_origin_regex=origin_pattern(origins).pattern,
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", HEADER, *PREFLIGHT_HEADERS],
+        allow_headers=["authorization", "content-type", DEVICE, HEADER, *PREFLIGHT_HEADERS],
         expose_headers=[HEADER, "retry-after", *(f"ratelimit-{each}" for each in ("limit", "remaining", "reset"))],
         max_age=86_400,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +17,7 @@ from datasources.concurrency.tasks import cancel_tasks
 from datasources.telemetry.tracing import operation_part
 from domain.errors import RequestErrorCode
 from domain.limits import SOCKET_OPERATIONS_MAX
+from domain.rate_limits import RateLimited
 from resolvers.transport.admission import Busy
 from resolvers.transport.answer import Answer
 from resolvers.transport.documents import GraphQLRequest, Operation
@@ -61,6 +62,7 @@ class Socket:
     _watch: Watch | None = None
     _ending: set[asyncio.Task[None]] | None = None  # tasks that end an operation, or the socket
     _identity: Identity | None = None
+    _source: Hashable = None  # to whom refused requests count
     _operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by id, until the client is told the end
     # All running operations, and whether they end by themselves.
     _tasks: dict[asyncio.Task[None], bool] = field(default_factory=dict)
@@ -130,10 +132,13 @@ class Socket:
         self._initialised = True
         token = token_of(payload or {})
         try:
+            self._executor.hooks.refused.check(self._executor.source(token, self._address))
             self._identity = await self._executor.authenticate(token, self._request_id)
-        except Rejected:
+        except (Rejected, RateLimited):
             raise Closed(1013, "Try again later") from None
+        self._source = self._executor.source(token, self._address)
         if token is not None and self._identity is None:
+            self._executor.hooks.refused.count(self._source)
             raise Closed(4403, "Forbidden")
         self._acknowledged = True
         await self._send_message({"type": "connection_ack"})
@@ -150,8 +155,12 @@ class Socket:
                 raise bad_request(f"A socket has at most {SOCKET_OPERATIONS_MAX} operations at once.")
             if self._retiring:
                 return  # the socket closes in a moment; the client reconnects to another process
+            self._executor.hooks.refused.check(self._source)
             operation = self._executor.operation(GraphQLRequest.from_json(payload))
-        except Rejected as rejection:
+        except (Rejected, RateLimited) as error:
+            rejection = to_rejection(error) if isinstance(error, RateLimited) else error
+            if rejection is error:
+                self._executor.hooks.refused.count(self._source)
             codes = error_codes(rejection.errors)
             OPERATION_METRICS.count_unread(codes)
             log.info("operation", codes=codes)

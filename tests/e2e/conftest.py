@@ -10,16 +10,19 @@ import pytest
 from config import Settings
 from datasources.sources import prepare
 from deploy.demo.seed import DemoLogin, seed
+from domain.ids import from_global_id
+from domain.records.users import Role
 from tests.support.auditing import audit
 from tests.support.client import Api, Person
 from tests.support.events import stream_entries
-from tests.support.factories import opened, own_database
+from tests.support.factories import World, now, opened, own_database
 from tests.support.haproxy import HAPROXY
 from tests.support.redis_masters import refused_by_slots
 from tests.support.stack import BalancedStack, Stack, stack_on, start_all
 
 DEMO_POSTS = 3
 Register = Callable[..., Awaitable[Person]]
+Moderators = Callable[[], Awaitable[Person]]
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +92,22 @@ def register(http: httpx2.AsyncClient) -> Register:
 async def people(register: Register) -> list[Person]:
     """Three people for the tests of one module that leave them as they are."""
     return list(await asyncio.gather(*(register() for _ in range(3))))
+
+
+@pytest.fixture
+async def world(stack: Stack) -> AsyncIterator[World]:
+    """The stores below the running processes."""
+    async with opened(stack.settings) as world:
+        yield world
+
+
+@pytest.fixture
+def moderator(register: Register, world: World) -> Moderators:
+    """Registers a moderator."""
+
+    async def make() -> Person:
+        person = await register()
+        assert await world.sources.moderation.deciding.set_role(from_global_id(person.id)[1], Role.MODERATOR, now())
+        return person
+
+    return make

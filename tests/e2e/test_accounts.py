@@ -13,7 +13,7 @@ from graphql import GraphQLField, get_named_type, is_composite_type, is_required
 from domain.ids import from_global_id
 from resolvers.api import schema as graphql_schema
 from tests.e2e.conftest import Register
-from tests.support.client import PASSWORD, Api, Person
+from tests.support.client import PASSWORD, WITHOUT_SESSION, Api, Person
 from tests.support.factories import opened
 from tests.support.stack import BalancedStack, Stack
 from tests.support.waiting import eventually
@@ -303,21 +303,5 @@ async def test_every_root_field_refuses_a_token_that_is_over_but_those_that_need
     documents |= {name: minimal("mutation", name, field) for name, field in mutations.fields.items()}
     answers = await asyncio.gather(*(ana.ask(document) for document in documents.values()))
     refused = {name for name, answer in zip(documents, answers, strict=True) if answer.codes == ["UNAUTHENTICATED"]}
-    without_session = {
-        "register",
-        "login",
-        "completeLogin",
-        "beginPasskeyLogin",
-        "loginWithPasskey",
-        "beginIdentity",
-        "loginWithIdentity",
-        "refreshSession",
-        "requestPasswordReset",
-        "resetPassword",
-        "verifyEmail",
-        "requestEmailVerification",
-        "requestReport",
-        "confirmReport",
-    }
-    assert set(documents) - refused == {*without_session, "logout"}
+    assert set(documents) - refused == WITHOUT_SESSION | {"logout"}
     assert all(answer.data is None for answer in answers)

@@ -5,19 +5,19 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
-from unittest.mock import AsyncMock
 
 import httpx2
 import pytest
 from bson import ObjectId
 
-from datasources.jobs.queue import JobQueue
 from domain.ids import from_global_id, to_global_id
 from tests.e2e.conftest import Register
 from tests.support.account_references import account_references, lasting_keys
 from tests.support.auditing import audit
 from tests.support.client import PASSWORD, Api, Person, Socket, small_jpeg
+from tests.support.crashing import dies_before_jobs
 from tests.support.factories import World, now, opened
 from tests.support.full_account import remove_final_check_delay
 from tests.support.stack import Stack
@@ -314,9 +314,7 @@ async def test_a_deletion_whose_sessions_are_not_ended_yet_is_done_again(
     register: Register, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana = await register()
-    with monkeypatch.context() as patch:
-        patch.setattr(JobQueue, "enqueue", AsyncMock())  # or a worker ends the sessions before the next line
-        await world.sources.users.delete(oid(ana.id), now())  # and the process died
+    await dies_before_jobs(partial(world.sources.users.delete, oid(ana.id), now()))
     assert (await ana.done("deleteAccount", "deletedUserId", password=PASSWORD))["deletedUserId"] == ana.id
     assert await world.sources.sessions.of_user(oid(ana.id)) == []
     await finish(world, ana, monkeypatch)

@@ -69,9 +69,9 @@ def given(**other: str) -> dict[str, str]:
 async def registered(nobody: Api, mails: Path, **other: str) -> Person:
     """Somebody who has registered and verified their address."""
     new = given(**other)
-    await nobody.done("register", **new)
+    device = (await nobody.done("register", "deviceToken", **new))["deviceToken"]
     token = token_in(await mail_to(mails, new["email"], CONFIRM))
-    payload = await nobody.done("verifyEmail", SESSION, token=token)
+    payload = await nobody.done("verifyEmail", SESSION, token=token, deviceToken=device)
     person = Person(nobody.http, payload["tokens"]["accessToken"])
     person.id, person.username = payload["viewer"]["user"]["id"], new["username"]
     return person
@@ -92,7 +92,9 @@ async def test_an_account_comes_into_being_when_its_address_is_verified(nobody: 
     assert await nobody.refused("login", login=new["email"], password=PASSWORD) == ("INVALID_CREDENTIALS", None)
     mail = await mail_to(mails, new["email"], "Bestätige deine Adresse")
     assert new["username"] not in text_of(mail)
-    payload = await nobody.done("verifyEmail", SESSION, token=f" {token_in(mail)} ", clientName="phone")
+    token = f" {token_in(mail)} "
+    assert await nobody.refused("verifyEmail", token=token) == ("IDENTITY_NOT_CONFIRMED", ["password"])
+    payload = await nobody.done("verifyEmail", SESSION, token=token, password=PASSWORD, clientName="phone")
     assert payload["viewer"] == {
         "email": new["email"],
         "isEmailVerified": True,
@@ -116,9 +118,10 @@ async def test_a_token_verifies_once_and_a_retry_gets_the_same_answer(
     new = given()
     await nobody.done("register", **new)
     token = token_in(await mail_to(mails, new["email"], CONFIRM))
-    answers = await asyncio.gather(*(nobody.done("verifyEmail", SESSION, token=token) for _ in range(4)))
+    proof = {"token": token, "password": PASSWORD}
+    answers = await asyncio.gather(*(nobody.done("verifyEmail", SESSION, **proof) for _ in range(4)))
     assert answers == answers[:1] * 4
-    assert await nobody.done("verifyEmail", SESSION, token=token) == answers[0]
+    assert await nobody.done("verifyEmail", SESSION, **proof) == answers[0]
     assert database["users"].count_documents({"username": new["username"]}) == 1
     _, user_id = from_global_id(answers[0]["viewer"]["user"]["id"])
     past = {"$set": {"expires_at": datetime(2026, 1, 1, tzinfo=UTC)}}
@@ -158,9 +161,10 @@ async def test_of_two_who_register_with_one_address_the_first_to_verify_gets_it(
     await nobody.done("register", **second)
     await eventually(lambda: asyncio.sleep(0, len(mails_to(mails, first["email"])) == 2))
     later = token_in(mails_to(mails, first["email"])[-1])
-    payload = await nobody.done("verifyEmail", SESSION, token=later)
+    payload = await nobody.done("verifyEmail", SESSION, token=later, password=PASSWORD)
     assert payload["viewer"]["user"]["username"] == second["username"]
-    assert await nobody.refused("verifyEmail", token=token) == ("EMAIL_TAKEN", ["email"])
+    taken = await nobody.refused("verifyEmail", token=token, password=PASSWORD)
+    assert taken == ("EMAIL_TAKEN", ["email"])
 
 
 async def test_a_retry_of_a_registration_repeats_its_answer_and_sends_no_mail(
@@ -173,7 +177,7 @@ async def test_a_retry_of_a_registration_repeats_its_answer_and_sends_no_mail(
     reused = ("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])
     assert await nobody.refused("register", **{**new, "email": "other@example.com"}) == reused
     assert await nobody.refused("register", **{**new, "password": f"{PASSWORD} 2"}) == reused
-    await nobody.done("verifyEmail", SESSION, token=token)
+    await nobody.done("verifyEmail", SESSION, token=token, password=PASSWORD)
     assert {"data": (await nobody.ask(REGISTER, input=new)).data} == NOTHING
     await all_sent(database)
     assert len(mails_to(mails, new["email"])) == 1
@@ -188,8 +192,8 @@ async def test_another_mail_can_be_asked_for_and_all_its_tokens_make_one_account
     await nobody.done("requestEmailVerification", email=new["email"].upper().replace("EXAMPLE.COM", "example.com"))
     await eventually(lambda: asyncio.sleep(0, len(mails_to(mails, new["email"])) == 2))
     first, second = map(token_in, mails_to(mails, new["email"]))
-    await nobody.done("verifyEmail", SESSION, token=first)
-    assert await nobody.refused("verifyEmail", token=second) == EXPIRED
+    await nobody.done("verifyEmail", SESSION, token=first, password=PASSWORD)
+    assert await nobody.refused("verifyEmail", token=second, password=PASSWORD) == EXPIRED
     await nobody.done("requestEmailVerification", email=new["email"])  # it is verified
     await nobody.done("requestEmailVerification", email="nobody.at.all@example.com")
     await all_sent(database)
@@ -223,7 +227,10 @@ async def test_an_address_is_changed_when_the_new_one_is_verified(
     assert asked["viewer"]["email"] == old
     mail = await mail_to(mails, new, CONFIRM)
     assert ana.username not in text_of(mail)
-    by_nobody = await nobody.done("verifyEmail", SESSION, token=token_in(mail))
+    assert await nobody.refused("verifyEmail", token=token_in(mail)) == ("IDENTITY_NOT_CONFIRMED", ["password"])
+    eve = await registered(nobody, mails)
+    assert await eve.refused("verifyEmail", token=token_in(mail)) == ("IDENTITY_NOT_CONFIRMED", ["password"])
+    by_nobody = await nobody.done("verifyEmail", SESSION, token=token_in(mail), password=PASSWORD)
     assert by_nobody["tokens"] is None
     assert by_nobody["viewer"] is None
     changed = await ana.done("verifyEmail", SESSION, token=token_in(mail))  # a retry
@@ -236,7 +243,11 @@ async def test_an_address_is_changed_when_the_new_one_is_verified(
     ben = given(email=old)
     await nobody.done("register", **ben)
     await all_sent(database)
-    assert mails_to(mails, old)[-1]["Subject"] == CONFIRM  # the address is free
+    assert mails_to(mails, new)[-1]["Subject"] == IN_USE  # it can still be put back
+    undo = token_in(await mail_to(mails, old, CHANGED))
+    await nobody.done("undoEmailChange", token=undo, newPassword=f"{PASSWORD} 2")
+    await nobody.done("login", login=old, password=f"{PASSWORD} 2")
+    assert await nobody.refused("login", login=new, password=f"{PASSWORD} 2") == ("INVALID_CREDENTIALS", None)
 
 
 async def test_asking_for_another_ones_address_tells_only_its_owner(nobody: Api, mails: Path) -> None:
@@ -257,8 +268,8 @@ async def test_an_address_that_was_taken_meanwhile_is_refused(
         await person.done("requestEmailChange", email=wanted)
         await all_sent(database)
         tokens.append(token_in(mails_to(mails, wanted)[-1]))
-    await nobody.done("verifyEmail", token=tokens[1])
-    assert await nobody.refused("verifyEmail", token=tokens[0]) == ("EMAIL_TAKEN", ["email"])
+    await ben.done("verifyEmail", token=tokens[1])
+    assert await ana.refused("verifyEmail", token=tokens[0]) == ("EMAIL_TAKEN", ["email"])
     assert (await ana.get("{ viewer { email } }"))["viewer"]["email"] == f"{ana.username}@example.com"
 
 
@@ -313,7 +324,7 @@ async def test_no_address_password_or_token_is_in_a_log(nobody: Api, mails: Path
     new = given()
     await nobody.done("register", **new)
     token = token_in(await mail_to(mails, new["email"], CONFIRM))
-    await nobody.done("verifyEmail", token=token)
+    await nobody.done("verifyEmail", token=token, password=PASSWORD)
     for process in stack.living:
         log = process.log.read_bytes()
         for secret in (new["email"], PASSWORD, token):

@@ -6,16 +6,15 @@ from datetime import timedelta
 from secrets import token_hex, token_urlsafe
 from typing import Any
 
-import pyotp
 import pytest
 
 from datasources.accounts.challenges import Purpose
 from domain.ids import from_global_id
 from domain.limits import CODE_TRIES, RECOVERY_CODES
-from domain.one_time_codes import SECONDS
 from tests.e2e.conftest import Register
 from tests.e2e.test_accounts import signed_in
 from tests.support.authenticator import Authenticator
+from tests.support.authenticator_app import AuthenticatorApp
 from tests.support.client import PASSWORD, Api, Person
 from tests.support.factories import now, opened
 from tests.support.stack import Stack
@@ -25,30 +24,13 @@ STEP = f"{SESSION} secondFactor {{ challenge expiresAt methods }}"
 WRONG = ("INVALID_CREDENTIALS", ["oneTimeCode"])
 
 
-class App:
-    """An authenticator app with the secret of an account; each code that it shows is another."""
-
-    def __init__(self, secret: str) -> None:
-        self._codes = pyotp.TOTP(secret)
-        self._shown = int(now().timestamp()) // SECONDS - 1
-
-    def code(self) -> str:
-        """A code that is valid now and was not shown before; there are three of them at first."""
-        step, self._shown = self._shown, self._shown + 1
-        return self._codes.generate_otp(step)
-
-    def wrong(self) -> str:
-        valid = {self._codes.generate_otp(int(now().timestamp()) // SECONDS + off) for off in range(-3, 4)}
-        return next(code for code in (f"{number:06}" for number in range(10)) if code not in valid)
-
-
-async def protected(person: Person) -> tuple[App, list[str]]:
+async def protected(person: Person) -> tuple[AuthenticatorApp, list[str]]:
     """Turns one-time codes on. Returns the app and the recovery codes."""
     begun = await person.done("beginSecondFactor", "secret otpauthUrl", password=PASSWORD)
     assert begun["otpauthUrl"] == (
         f"otpauth://totp/Photogram:{person.username}?secret={begun['secret']}&issuer=Photogram"
     )
-    app = App(begun["secret"])
+    app = AuthenticatorApp(begun["secret"])
     confirmed = await person.done(
         "confirmSecondFactor", "recoveryCodes viewer { hasSecondFactor recoveryCodesLeft }", oneTimeCode=app.code()
     )

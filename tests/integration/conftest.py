@@ -7,23 +7,28 @@ import pytest
 
 from config import Settings
 from datasources.sources import open_sources
-from tests.support.emptying import empty
-from tests.support.factories import World, opened, own_database
+from tests.support.emptying import empty, empty_with_files
+from tests.support.factories import World, opened, own_database, with_own_buckets
 from tests.support.operation_counter import OperationCounter
 
 
 @pytest.fixture(scope="module")
-async def world(shared_settings: Settings) -> AsyncIterator[World]:
-    """Open sources over an empty database."""
+async def world(request: pytest.FixtureRequest, shared_settings: Settings) -> AsyncIterator[World]:
+    """Open sources over an empty database, in modules with the mark `own_buckets` with buckets of its own."""
     with own_database(shared_settings) as settings:
-        async with opened(settings) as world:
+        async with opened(with_own_buckets(settings) if has_own_buckets(request) else settings) as world:
             yield world
 
 
 @pytest.fixture
-async def own(world: World) -> World:
+async def own(request: pytest.FixtureRequest, world: World) -> World:
     """The module's world, emptied: it holds nothing but what the test makes."""
-    return await empty(world)
+    return await (empty_with_files if has_own_buckets(request) else empty)(world)
+
+
+def has_own_buckets(request: pytest.FixtureRequest) -> bool:
+    """Whether the module asks for buckets of its own, in which nobody else's files are orphans."""
+    return request.node.get_closest_marker("own_buckets") is not None
 
 
 @pytest.fixture

@@ -99,6 +99,18 @@ async def test_a_private_rendition_needs_a_signature(
     assert answer.headers["cache-control"] == FOR_ONE_VIEWER
 
 
+@pytest.mark.parametrize("path", ["", "/", "/?list-type=2", "/?versions", "/?list-type=2&prefix=public/"])
+async def test_nobody_lists_what_is_stored(
+    blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings, path: str
+) -> None:
+    key, _ = await _upload(blobs, web)
+    media, incoming = shared_settings.media_bucket, shared_settings.incoming_bucket
+    for bucket in (shared_settings.media_url, shared_settings.media_url.replace(media, incoming)):
+        answer = await web.get(f"{bucket}{path}")
+        assert answer.status_code == 403
+        assert key not in answer.text
+
+
 async def test_a_copy_in_the_other_area_is_served_like_a_file_put_there(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:

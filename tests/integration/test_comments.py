@@ -11,8 +11,10 @@ from domain.ids import to_global_id
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import PageRequest, encode_cursor
 from domain.records.comments import CommentRecord
+from domain.records.moderation import ModerationAction
 from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
+from tests.support.moderating import decide
 
 
 async def test_comments_are_counted_and_the_latest_shown_below_the_post(world: World) -> None:
@@ -179,7 +181,7 @@ async def test_the_author_of_the_post_cannot_delete_a_hidden_comment(world: Worl
     ana, bob = await world.users(2)
     comment = await world.comment(await world.post(ana), bob)
     await world.drain()
-    await world.sources.comments.hide(comment.id, "shouting", now())
+    await decide(world, comment, ModerationAction.HIDE)
     assert await delete(world, ana, comment) == ["NOT_FOUND"]
 
 

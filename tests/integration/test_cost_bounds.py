@@ -19,7 +19,7 @@ from domain.limits import (
     NODES_MAX,
     RENDITION_WIDTHS,
     RENDITIONS_MAX,
-    SESSIONS_SHOWN,
+    SESSIONS_MAX,
     TAGS_PER_IMAGE,
 )
 from domain.records.images import ImageRecord, RenditionRecord, TagRecord
@@ -82,7 +82,7 @@ async def full(world: World) -> Full:
     for person in others:
         await world.comment(posts[-1], person, "so it is", parent_id=comment.id)
         await world.comment(posts[0], person, "nice too")
-    for _ in range(SESSIONS_SHOWN + 2):
+    for _ in range(SESSIONS_MAX + 2):
         await world.sources.sessions.open(ana.id, Device(client_name="phone"), now())
     await world.drain()
     words = {"hashtags": [f"tag{number}" for number in range(HASHTAGS_MAX)], "mention_ids": ids[:MENTIONS_MAX]}

@@ -10,65 +10,31 @@ from bson import ObjectId
 from config import Settings
 from datasources.accounts.sessions import SessionStore
 from datasources.jobs.idempotency import Idempotency
-from datasources.moderation.deciding import Ruling
+from datasources.jobs.outbox import add_pending
 from domain.errors import NotFound, Refusal
 from domain.jobs import Task
 from domain.limits import REMOVED_KEPT
 from domain.paging import PageRequest
-from domain.records.comments import CommentRecord
 from domain.records.moderation import (
-    CaseRecord,
     DecisionRecord,
     ModerationAction,
-    ReportReason,
-    ReportTargetType,
-    Target,
 )
-from domain.records.posts import PostRecord, PostStatus
+from domain.records.notifications import NotificationKind
+from domain.records.posts import PostStatus
 from domain.records.users import UserRecord, UserState
 from tests.support.factories import World, items_of, now, opened, own_database
 from tests.support.full_account import create_post_with_files, create_upload, remove_final_check_delay
 from tests.support.mail_server import running_mail_server, text_of
 from tests.support.maintenance import find_faults
+from tests.support.moderating import appeal, decide, report
+from workers.handlers.notify_decisions import notify_decisions
 from workers.runtime.outbox_relay import relay_due
-
-
-def about(record: UserRecord | PostRecord | CommentRecord) -> Target:
-    """An account, a post or a comment as the target of a decision."""
-    match record:
-        case UserRecord():
-            return Target(id=record.id, type=ReportTargetType.USER, subject_id=record.id)
-        case PostRecord():
-            return Target(id=record.id, type=ReportTargetType.POST, subject_id=record.author_id)
-        case CommentRecord():
-            return Target(id=record.id, type=ReportTargetType.COMMENT, subject_id=record.author_id)
-
-
-async def decide(
-    world: World, record: UserRecord | PostRecord | CommentRecord, action: ModerationAction, **more: Any
-) -> DecisionRecord:
-    """A decision of an operator, or of the given moderator."""
-    ruling = Ruling(target=about(record), action=action, statement="because", **more)
-    return await world.sources.moderation.deciding.decide(ruling, now())
-
-
-async def report(world: World, reporter: UserRecord, record: UserRecord | PostRecord | CommentRecord) -> None:
-    await world.sources.moderation.reports.report(reporter.id, about(record), ReportReason.SPAM, "!", now())
 
 
 async def log_of(world: World, user: UserRecord) -> list[str]:
     """The actions in the log about an account, latest first."""
     entries = await world.sources.moderation.decisions.log(PageRequest(limit=50), subject_id=user.id)
     return [entry.action.value for entry in items_of(entries)]
-
-
-async def test_concurrent_reports_make_one_case_and_a_reporter_counts_once(own: World) -> None:
-    ana, *reporters = await own.users(5)
-    await asyncio.gather(*(report(own, reporter, ana) for reporter in reporters for _ in range(3)))
-    case = await own.sources.moderation.cases.open_about(ana.id)
-    assert case is not None
-    assert case.report_count == len(await own.sources.moderation.reports.of_case(case.id)) == 4
-    assert await own.sources.database["cases"].count_documents({}) == 1
 
 
 async def test_a_decision_about_what_is_gone_changes_nothing(own: World) -> None:
@@ -224,29 +190,26 @@ async def test_what_is_removed_again_is_deleted_as_late_as_the_second_time_says(
         assert (stored and stored.status) is left
 
 
-async def appeal(world: World, decision: DecisionRecord) -> CaseRecord:
-    """The case of an appeal against a decision."""
-    await world.sources.moderation.decisions.appeal(decision, "no", now())
-    case = await world.sources.moderation.cases.open_about(decision.id)
-    assert case is not None
-    return case
-
-
-async def test_an_appeal_against_a_label_lifts_it_and_one_against_an_earlier_warning_does_not(own: World) -> None:
-    post = await own.post(await own.user())
-    warned = await decide(own, post, ModerationAction.WARN)
-    labelled = await decide(own, post, ModerationAction.LABEL_SENSITIVE)
-    for decision, is_sensitive in ((warned, True), (labelled, False)):
-        await decide(own, post, ModerationAction.RESTORE, case=await appeal(own, decision))
-        (stored,) = await own.sources.posts.by_ids([post.id])
-        assert stored is not None
-        assert stored.is_sensitive is is_sensitive
+async def test_of_decisions_at_once_none_weakens_another(own: World) -> None:
+    ana = await own.user()
+    limited = {"until": now() + timedelta(days=1)}
+    outcomes = await asyncio.gather(
+        decide(own, ana, ModerationAction.BAN),
+        decide(own, ana, ModerationAction.LIMIT, **limited),
+        return_exceptions=True,
+    )
+    assert (await own.stored_user(ana.id)).standing == "BANNED"
+    assert [type(each) for each in outcomes if not isinstance(each, DecisionRecord)] in ([], [Refusal])
+    with pytest.raises(Refusal):
+        await decide(own, ana, ModerationAction.LIMIT, **limited)
+    assert (await log_of(own, ana)).count("LIMIT") == (0 if isinstance(outcomes[1], Refusal) else 1)
 
 
 async def test_the_log_outlives_an_account_without_naming_it(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
     remove_final_check_delay(monkeypatch)
     ana, bob, mia = await own.users(3)
     await report(own, bob, ana)
+    assert await own.sources.database["reports"].count_documents({"reported_text": {"$exists": True}}) == 1
     warned = await decide(own, ana, ModerationAction.WARN, moderator_id=mia.id, note="about ana")
     await own.sources.moderation.decisions.appeal(warned, "it was not me", now())
     for user in (ana, mia):
@@ -262,6 +225,7 @@ async def test_the_log_outlives_an_account_without_naming_it(own: World, monkeyp
     assert {case["status"] for case in cases} == {"CLOSED"}
     (kept,) = await own.sources.database["reports"].find({}).to_list()
     assert kept["subject_id"] != ana.id
+    assert "reported_text" not in kept
     assert kept["expires_at"] > now() + timedelta(days=300)
     assert await find_faults(own) == []
 
@@ -273,6 +237,30 @@ async def test_concurrent_duplicates_of_a_decision_are_one(own: World) -> None:
     made = await asyncio.gather(*(decide(own, ana, ModerationAction.WARN, **more) for _ in range(3)))
     assert len({decision.id for decision in made}) == 1
     assert await log_of(own, ana) == ["WARN"]
+
+
+async def test_the_account_is_notified_of_what_it_is_told(own: World) -> None:
+    ana = await own.user()
+    post = await create_post_with_files(own, ana, [await create_upload(own, ana)], [])
+    made = [await decide(own, post, action) for action in (ModerationAction.DISMISS, ModerationAction.REMOVE)]
+    await own.drain()
+    await notify_decisions(own.tools, *(str(decision.id) for decision in made))  # again
+    await own.sources.database["decisions"].update_many({}, [add_pending([Task.NOTIFY], now())])
+    await notify_decisions(own.tools, str(made[1].id))
+    told = [each for each in await own.inbox(ana) if each.kind is NotificationKind.DECIDED]
+    assert [(each.decision_id, each.actor_ids, each.post_id) for each in told] == [(made[1].id, [], None)]
+    await own.drain()
+    assert await find_faults(own) == []
+
+
+async def test_nobody_is_notified_in_the_place_of_a_deleted_account(own: World) -> None:
+    ana = await own.user()
+    decision = await decide(own, ana, ModerationAction.WARN)
+    changes = {"$set": {"subject_id": ObjectId()}}  # a pseudonym
+    await own.sources.database["decisions"].update_one({"_id": decision.id}, changes)
+    await own.drain()
+    assert await own.sources.database["notifications"].count_documents({"kind": "DECIDED"}) == 0
+    assert await own.sources.moderation.decisions.pending(Task.NOTIFY, [decision.id]) == []
 
 
 async def test_a_mail_tells_the_account_the_reasons(shared_settings: Settings) -> None:
@@ -289,30 +277,21 @@ async def test_a_mail_tells_the_account_the_reasons(shared_settings: Settings) -
 
 
 @pytest.mark.parametrize(
-    ("action", "told"), [(ModerationAction.DISMISS, "stays as it is"), (ModerationAction.RESTORE, "agrees with you")]
+    ("decided", "action", "told"),
+    [
+        (ModerationAction.HIDE, ModerationAction.DISMISS, "stays as it is"),
+        (ModerationAction.HIDE, ModerationAction.RESTORE, "does not hold any more."),
+        (ModerationAction.WARN, ModerationAction.RESTORE, "There was nothing to undo"),
+    ],
 )
 async def test_a_mail_tells_the_account_what_came_of_its_appeal(
-    shared_settings: Settings, action: ModerationAction, told: str
+    shared_settings: Settings, decided: ModerationAction, action: ModerationAction, told: str
 ) -> None:
     async with running_mail_server() as server:
         with own_database(shared_settings) as settings:
             async with opened(server.settings(settings)) as world:
                 post = await world.post(await world.user())
-                hidden = await decide(world, post, ModerationAction.HIDE)
-                await decide(world, post, action, case=await appeal(world, hidden))
+                decision = await decide(world, post, decided)
+                await decide(world, post, action, case=await appeal(world, decision))
                 await world.drain()
         assert [told in text_of(mail) for mail in server.mails].count(True) == 1
-
-
-async def test_reports_of_a_closed_case_are_deleted_in_the_end_also_those_of_deleted_accounts(
-    own: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    remove_final_check_delay(monkeypatch)
-    ana, bob, cat = await own.users(3)
-    for reporter in (bob, cat):
-        await report(own, reporter, ana)
-    await own.sources.users.delete(bob.id, now())
-    await own.drain()
-    assert await own.sources.database["reports"].count_documents({"expires_at": {"$exists": False}}) == 2
-    await decide(own, ana, ModerationAction.DISMISS)
-    assert await own.sources.database["reports"].count_documents({"expires_at": {"$gt": now()}}) == 2

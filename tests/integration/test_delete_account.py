@@ -1,12 +1,10 @@
 """Deleting an account: everything that it left is gone in the end, whatever comes late and wherever a worker dies."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from bson import ObjectId
 
-from config import Settings
 from datasources.accounts.account_references import ACCOUNT_REFERENCES
 from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
@@ -14,8 +12,7 @@ from domain.records.posts import PostDraft, PostImage
 from domain.records.users import Device, UserState
 from tests.support.account_references import account_references, lasting_keys, stored_objects
 from tests.support.auditing import audit
-from tests.support.emptying import empty_with_files
-from tests.support.factories import World, now, opened, own_database, with_own_buckets
+from tests.support.factories import World, now
 from tests.support.full_account import FullAccount, create_full_account, remove_final_check_delay
 from workers.handlers import delete_account
 from workers.maintenance.checks.accounts import LEFT
@@ -24,20 +21,7 @@ from workers.maintenance.repair import repair
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 
-pytestmark = pytest.mark.usefixtures("patient_caches")
-
-
-@pytest.fixture(scope="module")
-async def world(shared_settings: Settings) -> AsyncIterator[World]:
-    """A world with buckets of its own."""
-    with own_database(shared_settings) as settings:
-        async with opened(with_own_buckets(settings)) as world:
-            yield world
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    return await empty_with_files(world)
+pytestmark = [pytest.mark.usefixtures("patient_caches"), pytest.mark.own_buckets]
 
 
 @pytest.fixture

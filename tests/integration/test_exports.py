@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from datasources.accounts.exports import KEPT, LEASE, PAUSE, export_prefix
+from datasources.accounts.exports import KEPT, LEASE, PAUSE, RETRY_PAUSE, export_prefix
 from domain.ids import to_global_id
-from domain.jobs import Task
+from domain.jobs import JOBS, LONGEST_CALL_SECONDS, Fact, Job, Task
 from domain.records.exports import ExportStatus
 from domain.records.users import UserRecord
 from tests.support.auditing import audit, store_files
@@ -257,3 +257,34 @@ async def test_one_that_fails_again_and_again_says_so(own: World) -> None:
     assert export is not None
     assert export.status is ExportStatus.FAILED
     assert (await own.sources.account.exports.request(ana.id, now() + PAUSE)).status is ExportStatus.PENDING
+
+
+async def test_one_that_failed_is_soon_asked_for_again_and_has_all_its_attempts(own: World) -> None:
+    ana, exports = await own.user(), own.sources.account.exports
+    job = Job(Task.BUILD_EXPORT, Fact.EXPORT, str(ana.id))
+    await request(own, ana)
+    for _ in range(JOBS[job.kind].attempts):
+        await own.sources.dead_letters.count_failure(job, "storage is away", now())
+    failed = await exports.find(ana.id)
+    assert failed is not None
+    assert failed.status is ExportStatus.FAILED
+    assert (await exports.request(ana.id, now() + RETRY_PAUSE - timedelta(minutes=1))).key == failed.key
+    again = await exports.request(ana.id, now() + RETRY_PAUSE)
+    assert (again.key == failed.key, again.status) == (False, ExportStatus.PENDING)
+    assert [letter async for letter in own.sources.dead_letters.all_dead()] == []
+    await own.sources.dead_letters.count_failure(job, "once more", now())
+    pending = await exports.find(ana.id)
+    assert pending is not None
+    assert pending.status is ExportStatus.PENDING
+    await build_export(own.tools, str(ana.id))
+    made = await exports.find(ana.id)
+    assert made is not None
+    assert made.status is ExportStatus.READY
+    later = now() + RETRY_PAUSE + timedelta(minutes=1)
+    assert (await exports.request(ana.id, later)).key == made.key  # one that was made counts for the day
+
+
+def test_its_time_is_enough_for_ten_thousand_images_where_storage_is_slow() -> None:
+    slowest = 4.0  # images a second: a second for each, four at once
+    assert JOBS[Task.BUILD_EXPORT, Fact.EXPORT].seconds >= 10_000 / slowest
+    assert JOBS[Task.BUILD_EXPORT, Fact.EXPORT].seconds > LONGEST_CALL_SECONDS

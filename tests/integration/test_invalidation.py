@@ -27,6 +27,7 @@ from datasources.posts.publishing import PublishingStore
 from datasources.s3.keys import folder_of, moved
 from domain.errors import UserErrorCode
 from domain.ids import to_global_id
+from domain.records.moderation import ModerationAction
 from domain.records.posts import PostDraft, PostImage
 from domain.records.uploads import FailureRecord
 from domain.records.users import UserRecord
@@ -34,6 +35,7 @@ from domain.visibility import Area
 from tests.support.cache_contents import stale_values, warm_caches
 from tests.support.emptying import empty
 from tests.support.factories import World, image, now
+from tests.support.moderating import decide
 from tests.support.uploads import insert_upload
 from workers.maintenance.checks.counters import COUNTERS, correct_counter
 from workers.maintenance.checks.preview_comments import correct_previews
@@ -144,7 +146,7 @@ async def _add_what_was_asked_for(world: World, ana: UserRecord, bob: UserRecord
 async def _hide_a_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:
     comment = await world.comment(await world.post(ana), bob)
     await warm_caches(world)
-    assert await world.sources.comments.hide(comment.id, "rude", now())
+    await decide(world, comment, ModerationAction.HIDE)
 
 
 async def _delete_a_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:

@@ -1,36 +1,22 @@
 """`gc` removes what nothing needs, records and files, and keeps what is needed or young."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from config import Settings
 from datasources.mongo.sharded_ids import new_id
 from deploy.cli.maintenance_reports import run_gc
 from domain.records.uploads import UploadStatus
-from tests.support.emptying import empty_with_files
-from tests.support.factories import World, image, now, opened, own_database, with_own_buckets
+from tests.support.factories import World, image, now
 from tests.support.uploads import insert_upload
 from workers.maintenance.gc.steps import EmptyDatabaseError, collect
 
+pytestmark = pytest.mark.own_buckets
+
 LONG_AGO = timedelta(days=3)
 AT_ONCE = timedelta(0)
-
-
-@pytest.fixture(scope="module")
-async def world(shared_settings: Settings) -> AsyncIterator[World]:
-    """A world with buckets of its own: nobody else's files are orphans in it."""
-    with own_database(shared_settings) as settings:
-        async with opened(with_own_buckets(settings)) as world:
-            yield world
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    return await empty_with_files(world)
 
 
 async def removed(world: World, *, min_age: timedelta = AT_ONCE, dry_run: bool = False) -> dict[str, int]:

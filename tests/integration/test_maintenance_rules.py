@@ -1,16 +1,19 @@
 """Every rule of a record is broken on purpose: `verify` finds it, `repair` repairs it, `verify` finds nothing more."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
+from datasources.accounts.linked_identities import link_id_of
 from datasources.jobs.idempotency import Idempotency
+from datasources.jobs.outbox import add_pending
 from datasources.moderation.deciding import Ruling
 from datasources.mongo.sharded_ids import COMMENT_KEY, key_in, new_id
 from domain.image_formats import SourceFormat
+from domain.jobs import Task
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostDraft, PostImage
 from domain.records.users import AccountStanding
@@ -21,6 +24,7 @@ from workers.maintenance.checks.claims import ORPHAN, ORPHAN_KEY, UNCLAIMED
 from workers.maintenance.checks.feed_entries import MISSING
 from workers.maintenance.checks.feed_modes import WRONG as FEED_MODE
 from workers.maintenance.checks.followers import LISTED, UNLISTED
+from workers.maintenance.checks.identities import LINK, UNLINKED
 from workers.maintenance.checks.indexes import INDEX
 from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
 from workers.maintenance.checks.registry import CHECKS
@@ -159,12 +163,17 @@ async def post_of_nobody(world: World, _scene: Scene) -> None:
     )
 
 
-async def public_post_of_a_private_account(world: World, scene: Scene) -> None:
+async def add_upload(world: World, scene: Scene) -> None:
+    """The upload of the post's image, so that its files can be moved."""
     (shown,) = scene.post.images
     made = await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
     row = {**made.to_document(), "_id": shown.id, "status": "READY", "image": shown.to_document()}
     await world.sources.database["uploads"].delete_one({"_id": made.id})
     await insert(world, "uploads", **(row | {"post_id": scene.post.id}))
+
+
+async def public_post_of_a_private_account(world: World, scene: Scene) -> None:
+    await add_upload(world, scene)
     await world.sources.database["users"].update_one({"_id": scene.ana.id}, {"$set": {"is_private": True}})
 
 
@@ -204,8 +213,22 @@ async def export_without_an_end(world: World, scene: Scene) -> None:
     await world.sources.database["exports"].insert_one({"_id": scene.ana.id, **made})
 
 
+async def link_identity(world: World, user_id: ObjectId) -> None:
+    await world.sources.factors.identities.link(user_id, "https://issuer.example", str(user_id), now())
+
+
 async def identity_of_nobody(world: World, _scene: Scene) -> None:
     await insert(world, "identity_links", user_id=ObjectId())
+
+
+async def identity_that_its_account_does_not_show(world: World, scene: Scene) -> None:
+    await link_identity(world, scene.ana.id)
+    await world.sources.database["factors"].update_one({"_id": scene.ana.id}, {"$set": {"identities": []}})
+
+
+async def identity_without_a_link(world: World, scene: Scene) -> None:
+    await link_identity(world, scene.ana.id)
+    await world.sources.database["identity_links"].delete_many({})
 
 
 async def session_of_deactivated(world: World, scene: Scene) -> None:
@@ -221,29 +244,63 @@ async def session_of_before_a_suspension(world: World, _scene: Scene) -> None:
     await world.drain()
 
 
+async def session_of_before_a_restoration(world: World, _scene: Scene) -> None:
+    user = await world.user()
+    await world.set_standing(user, AccountStanding.SUSPENDED)
+    await world.sources.sessions.open(user.id, None, now())
+    await world.set_standing(user, AccountStanding.GOOD)
+    await world.drain()
+
+
 async def shown_although_banned(world: World, _scene: Scene) -> None:
     banned = {"$set": {"standing": "BANNED"}}
     await world.sources.database["users"].update_one({"_id": (await world.user()).id}, banned)
 
 
-async def suspension_without_an_end(world: World, _scene: Scene) -> None:
-    user = await world.user()
-    target = Target(id=user.id, type=ReportTargetType.USER, subject_id=user.id)
-    until = now() + timedelta(days=3)
-    ruling = Ruling(target=target, action=ModerationAction.SUSPEND, statement="!", until=until)
-    await world.sources.moderation.deciding.decide(ruling, now())
-    await world.drain()
-    await world.sources.database["decisions"].update_many({}, {"$unset": {"ends_at": ""}})
+def decided(action: ModerationAction, kind: ReportTargetType, collection: str, change: dict[str, Any]) -> Break:
+    """A decision that is carried out, and a change of what it wrote to a collection."""
+
+    async def run(world: World, scene: Scene) -> None:
+        (about,) = await world.users(1)
+        if kind is ReportTargetType.POST:
+            await add_upload(world, scene)
+        ids = {
+            ReportTargetType.USER: (about.id, about.id),
+            ReportTargetType.POST: (scene.post.id, scene.ana.id),
+            ReportTargetType.COMMENT: (scene.comment_id, scene.bob.id),
+        }
+        target = Target(id=ids[kind][0], type=kind, subject_id=ids[kind][1])
+        until = now() + timedelta(days=3) if action is ModerationAction.SUSPEND else None
+        ruling = Ruling(target=target, action=action, statement="!", until=until)
+        decision = await world.sources.moderation.deciding.decide(ruling, now())
+        await world.drain()
+        changed = decision.id if collection == "decisions" else target.id
+        assert (await world.sources.database[collection].update_one({"_id": changed}, change)).modified_count == 1
+
+    return run
 
 
 async def case_half_closed(world: World, scene: Scene) -> None:
     await reported(world, scene)
     await world.sources.database["cases"].update_many({}, {"$set": {"status": "CLOSED"}})
+    await world.sources.database["reports"].update_many({}, {"$unset": {"is_open": ""}, "$set": {"expires_at": now()}})
 
 
 async def report_without_a_case(world: World, scene: Scene) -> None:
     await reported(world, scene)
     await world.sources.database["cases"].delete_many({})
+
+
+async def open_report_of_a_closed_case(world: World, scene: Scene) -> None:
+    await reported(world, scene)
+    closed = {"$set": {"status": "CLOSED", "closed_at": now()}, "$unset": {"open_target_id": ""}}
+    await world.sources.database["cases"].update_many({}, closed)
+
+
+async def closed_report_of_an_open_case(world: World, scene: Scene) -> None:
+    await reported(world, scene)
+    closed = {"$unset": {"is_open": ""}, "$set": {"expires_at": now() + timedelta(days=366)}}
+    await world.sources.database["reports"].update_many({}, closed)
 
 
 async def reported(world: World, scene: Scene) -> None:
@@ -313,15 +370,28 @@ BREAKS: dict[str, Break] = {
     "upload.slots": upload(**FAILED),
     "session.user_id": session_of_nobody,
     "factor._id": factors_of_nobody,
-    "identity_link.user_id": identity_of_nobody,
+    LINK: identity_of_nobody,
     "session.deactivated": session_of_deactivated,
     "export._id": export_of_nobody,
     "export.left_over": export_without_an_end,
     "session.standing": session_of_before_a_suspension,
     "user.standing": shown_although_banned,
-    "decision.ends_at": suspension_without_an_end,
+    "decision.ends_at": decided(
+        ModerationAction.SUSPEND, ReportTargetType.USER, "decisions", {"$unset": {"ends_at": ""}}
+    ),
+    "post.moderated_by": decided(
+        ModerationAction.REMOVE, ReportTargetType.POST, "posts", {"$unset": {"moderated_by": ""}}
+    ),
+    "comment.moderated_by": decided(
+        ModerationAction.HIDE, ReportTargetType.COMMENT, "comments", {"$unset": {"moderated_by": ""}}
+    ),
+    "comment.removed": decided(
+        ModerationAction.REMOVE, ReportTargetType.COMMENT, "comments", {"$set": {"hidden": False}}
+    ),
     "case.status": case_half_closed,
     "report.case_id": report_without_a_case,
+    "report.status": open_report_of_a_closed_case,
+    UNLINKED: identity_without_a_link,
     MISSING: feed_without_the_post,
     FEED_MODE: feed_that_is_pulled_and(live=True),
     f"{UNNOTIFIED}.POST_LIKED": lost_notification("POST_LIKED"),
@@ -341,10 +411,30 @@ def test_the_rules_that_only_people_can_repair_are_listed() -> None:
     assert {kind for kind, repairs in RULES.items() if repairs is None} == ONLY_BY_HAND
 
 
-@pytest.mark.parametrize("kind", BREAKS)
-async def test_a_broken_rule_is_found_and_repaired(own: World, kind: str) -> None:
+# Other ways to break some of these rules.
+MORE_BREAKS: Sequence[tuple[str, Break]] = (
+    (LINK, identity_that_its_account_does_not_show),
+    ("session.standing", session_of_before_a_restoration),
+    (
+        "decision.ends_at",
+        decided(ModerationAction.REMOVE, ReportTargetType.POST, "decisions", {"$unset": {"ends_at": ""}}),
+    ),
+    (
+        "decision.ends_at",
+        decided(ModerationAction.REMOVE, ReportTargetType.COMMENT, "decisions", {"$unset": {"ends_at": ""}}),
+    ),
+    (
+        "comment.moderated_by",
+        decided(ModerationAction.REMOVE, ReportTargetType.COMMENT, "comments", {"$unset": {"moderated_by": ""}}),
+    ),
+    ("report.status", closed_report_of_an_open_case),
+)
+
+
+@pytest.mark.parametrize(("kind", "damage"), [*BREAKS.items(), *MORE_BREAKS])
+async def test_a_broken_rule_is_found_and_repaired(own: World, kind: str, damage: Break) -> None:
     scene = await Scene.applied(own)
-    await BREAKS[kind](own, scene)
+    await damage(own, scene)
     assert kind in {finding.kind for finding in await find_faults(own)}
     done = await repair(own.tools, Walk(sources=own.sources))
     if kind in ONLY_BY_HAND:
@@ -371,3 +461,33 @@ async def test_tombstones_kept_for_their_keys_are_no_finding(own: World) -> None
     assert await find_faults(own) == []
     await own.sources.database["posts"].delete_one({"_id": scene.post.id})
     assert str(comment.id) not in {finding.id for finding in await find_faults(own)}
+
+
+async def test_what_the_log_does_not_tell_is_left_to_people(own: World) -> None:
+    """A post that is removed by no decision of the log, and an identity that another account has by now."""
+    scene = await Scene.applied(own)
+    database = own.sources.database
+    await decided(ModerationAction.HIDE, ReportTargetType.POST, "posts", {"$unset": {"moderated_by": ""}})(own, scene)
+    await database["decisions"].update_many({}, {"$set": {"action": "RESTORE"}})
+    await identity_without_a_link(own, scene)
+    factors = await database["factors"].find_one({"_id": scene.ana.id}) or {}
+    await database["factors"].insert_one({**factors, "_id": scene.bob.id})
+    key = factors["identities"][0]["key"]
+    await insert(own, "identity_links", _id=link_id_of(key), key=key, user_id=scene.bob.id)
+    expected = {("post.moderated_by", str(scene.post.id)), (UNLINKED, str(scene.ana.id))}
+    done = await repair(own.tools, Walk(sources=own.sources))
+    assert {(left.kind, left.id) for left in done.left} == expected
+    assert {(finding.kind, finding.id) for finding in await find_faults(own)} == expected
+
+
+async def test_a_session_that_a_decision_is_about_to_end_is_no_finding(own: World) -> None:
+    scene = await Scene.applied(own)
+    database = own.sources.database
+    await decided(ModerationAction.BAN, ReportTargetType.USER, "decisions", {"$set": {"note": "!"}})(own, scene)
+    banned = (await database["decisions"].find_one({}) or {})["subject_id"]
+    await own.sources.sessions.open(banned, None, now())
+    await database["sessions"].update_one({"user_id": banned}, {"$unset": {"is_restricted": ""}})
+    await database["decisions"].update_one({}, [add_pending([Task.END_SESSIONS], now())])
+    assert await find_faults(own) == []
+    await database["decisions"].update_one({}, {"$unset": PENDING_FIELDS})
+    assert [finding.kind for finding in await find_faults(own)] == ["session.standing"]

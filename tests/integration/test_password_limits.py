@@ -21,6 +21,7 @@ from tests.support.factories import own_database
 from tests.support.stack import stack_on
 
 GUESSES = 1_000
+LOGINS = Limit.parse(DEFAULTS["logins.name"])
 TRIED_MAX = 30  # in five minutes
 IN_ONE_DOCUMENT = 100
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -189,11 +190,26 @@ async def test_an_unknown_name_is_refused_as_a_known_one_is(gate: Door) -> None:
     assert shapes[0][-1] == ["RATE_LIMITED"]
 
 
-async def test_right_passwords_do_not_count(gate: Door) -> None:
-    owner, _ = await gate.owner()
+async def test_right_passwords_have_a_limit_of_their_own(gate: Door) -> None:
+    owner, device = await gate.owner()  # has logged in once by this name
     address = new_address()
-    for _ in range(20):
+    for _ in range(LOGINS.maximum - 1):
         assert (await gate.log_in(owner.username, PASSWORD, address))["userErrors"] == []
+    payloads = [await gate.log_in(owner.username, PASSWORD, new_address()) for _ in range(5)]
+    assert codes(payloads)["RATE_LIMITED"] >= 4
+    assert (await gate.log_in(owner.username, PASSWORD, address, deviceToken=device))["userErrors"] == []
+    other, _ = await gate.owner()  # at the same address
+    assert (await gate.log_in(other.username, PASSWORD, address))["userErrors"] == []
+
+
+async def test_who_only_guesses_does_not_use_up_the_right_ones(gate: Door) -> None:
+    assert LOGINS.rate > Limit.parse(DEFAULTS["login.name"]).rate
+    owner, _ = await gate.owner()
+    for _ in range(GUESSES // 10):
+        await gate.log_in(owner.username, "a wrong guess", new_address())
+    refused = await gate.log_in(owner.username, PASSWORD, new_address())
+    wrong = Limit.parse(DEFAULTS["login.name"])
+    assert refused["userErrors"][0]["retryAfterMs"] <= wrong.interval * 1000
 
 
 async def test_a_known_device_has_a_limit_of_its_own(gate: Door) -> None:

@@ -8,8 +8,9 @@ import pytest
 from config import Settings
 from datasources.sources import prepare
 from domain.rate_limits import MEMBER, ROLE_FACTORS, Action, RateLimits
-from tests.e2e.test_second_factor import SESSION, App, protected, step_of
+from tests.e2e.test_second_factor import SESSION, protected, step_of
 from tests.support.authenticator import Authenticator
+from tests.support.authenticator_app import AuthenticatorApp
 from tests.support.client import Api, Person
 from tests.support.factories import own_database
 from tests.support.stack import stack_on
@@ -38,7 +39,7 @@ def test_proofs_are_limited_alike_for_every_role(role: str) -> None:
 
 async def test_a_newcomer_may_mistype_while_setting_up_a_second_factor(http: httpx2.AsyncClient) -> None:
     ana = await Person.register(http)
-    app = App((await ana.done("beginSecondFactor", "secret"))["secret"])
+    app = AuthenticatorApp((await ana.done("beginSecondFactor", "secret"))["secret"])
     for _ in range(3):
         assert (await ana.refused("confirmSecondFactor", oneTimeCode=app.wrong()))[0] == "INVALID_CREDENTIALS"
     await ana.done("confirmSecondFactor", oneTimeCode=app.code())

@@ -106,7 +106,10 @@ async def test_a_lowered_limit_holds_at_once(shared: RedisBuckets) -> None:
     assert refused.backlog <= 60
 
 
-async def test_concurrent_requests_get_no_more_than_there_is(shared: RedisBuckets) -> None:
+async def test_concurrent_requests_get_no_more_than_there_is(
+    shared: RedisBuckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasources.rate_limits.redis_buckets.ANSWER_SECONDS", 10.0)
     processes = [Buckets(shared) for _ in range(3)]
     taken = await asyncio.gather(*(processes[n % 3].take([want("crowd", 1)]) for n in range(90)))
     assert sum(each.number for (each,) in taken) == SLOW.maximum

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.rate_limits.limiters import RateLimiters
+from datasources.rate_limits.points import BLOCKS
 from datasources.redis.roles import RedisRoles, open_roles
 from datasources.sources import prepare
 from domain.rate_limits import DEFAULTS, MEMBER, NEW, OPERATION_POINTS, Action, Limit, RateLimited, Subject
@@ -88,7 +89,7 @@ async def test_an_answer_tells_what_it_cost_and_what_is_left(http: httpx2.AsyncC
     assert (cost["requested"], cost["actual"], cost["limit"]) == (3, 3, 50_000)
     assert cost["throttle"] == {"maximum": 60_000, "available": left, "restoreRate": 0.06}
     told = {name: answer.headers[f"ratelimit-{name}"] for name in ("limit", "remaining", "reset")}
-    assert told == {"limit": "60000", "remaining": str(left), "reset": "884"}
+    assert told == {"limit": "60000", "remaining": str(left), "reset": str(-(-(60_000 - left) * 1_000_000 // 60_000))}
     again = await post(http, "{ __typename }", **headers)
     assert again.json()["extensions"]["cost"]["throttle"]["available"] == left - OPERATION_POINTS - 1
 
@@ -182,8 +183,8 @@ async def test_processes_share_the_points_of_a_client(limited_settings: Settings
             await processes[number % 4].take(None, None, "10.2.0.1", 50)
         except RateLimited:
             continue
-        taken += 100
-    assert 60_000 - 4 * 100 < taken <= 60_000
+        taken += OPERATION_POINTS + 50
+    assert 60_000 - 4 * (OPERATION_POINTS + 50) < taken <= 60_000
 
 
 async def test_points_that_a_process_does_not_use_go_back(limited_settings: Settings, redis: RedisRoles) -> None:
@@ -209,9 +210,45 @@ async def test_most_operations_ask_nobody(limited_settings: Settings, redis: Red
 
     points._buckets.take = counted  # type: ignore[method-assign]
     account, token = ObjectId(), ObjectId()
-    for _ in range(300):
+    for _ in range(150):
         await points.take(account, token, "10.2.0.3", 10)
-    assert 0 < asked <= 30
+    assert 0 < asked <= 20
+
+
+async def test_concurrent_operations_count_on_no_points_twice_and_leave_a_block_at_most(
+    limited_settings: Settings, redis: RedisRoles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasources.rate_limits.redis_buckets.ANSWER_SECONDS", 10.0)
+    points, account, token = process(limited_settings, redis).points, ObjectId(), ObjectId()
+    answers = await asyncio.gather(
+        *(points.take(account, token, "10.2.0.9", 1_000) for _ in range(60)), return_exceptions=True
+    )
+    taken = sum(not isinstance(answer, BaseException) for answer in answers)
+    block = 55_000 // BLOCKS
+    assert 60 > taken >= (55_000 - block) // (OPERATION_POINTS + 1_000) - 1
+    assert {type(answer) for answer in answers if isinstance(answer, BaseException)} == {RateLimited}
+    await points.take(account, token, "10.2.0.9", 1_000)
+
+
+async def test_an_operation_that_is_cancelled_while_it_waits_takes_no_held_points(
+    limited_settings: Settings, redis: RedisRoles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = process(limited_settings, redis).points
+    await points.take(None, None, "10.2.0.10", 0)
+    (block,) = points._blocks.values()
+    held = block.held
+    assert held > 0
+
+    async def hangs(_wants: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(points._buckets, "take", hangs)
+    task = asyncio.create_task(points.take(None, None, "10.2.0.10", held))
+    await asyncio.sleep(0)
+    assert block.held == 0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (block.held, block.is_filling) == (held, False)
 
 
 async def test_clients_that_are_kept_are_bounded(
@@ -237,8 +274,8 @@ async def test_without_redis_a_process_limits_points_by_itself(limited_settings:
             await points.take(None, None, "10.2.0.4", 50)
         except RateLimited:
             continue
-        taken += 100
-    assert taken == 60_000
+        taken += OPERATION_POINTS + 50
+    assert 60_000 - OPERATION_POINTS - 50 < taken <= 60_000
 
 
 @pytest.mark.parametrize(("role", "uses"), [(NEW, 2), (MEMBER, 8), ("trusted", 16), ("moderator", 32)])

@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
-from bson import ObjectId
 
 from config import Settings
 from domain.comment_screening import ALLOW, Screened, Verdict
 from domain.ids import to_global_id
 from domain.records.comments import CommentRecord
+from domain.records.moderation import ModerationAction
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.factories import World, changed_sources, now
+from tests.support.moderating import decide
 from workers.handlers.clean_up import clean_comment, clean_post
 from workers.handlers.screen_comments import ScreenFailed, UnknownScreenError, screen_comments, screen_of
 from workers.runtime.handler import Tools
@@ -81,7 +82,9 @@ async def seen(world: World, post: PostRecord, comment: CommentRecord, viewer: U
 
 
 async def kinds(world: World, user: UserRecord) -> list[NotificationKind]:
-    return sorted(notification.kind for notification in await world.inbox(user))
+    """The kinds of a user's notifications, but for those of decisions."""
+    inbox = await world.inbox(user)
+    return sorted(each.kind for each in inbox if each.kind is not NotificationKind.DECIDED)
 
 
 async def pending(world: World, comment: CommentRecord) -> set[str]:
@@ -105,7 +108,7 @@ async def test_a_hidden_comment_is_hidden_from_all_but_its_author_and_can_be_sho
     assert NotificationKind.MENTIONED in kinds_before[1]
 
     for _ in range(2):
-        assert await world.sources.comments.hide(comment.id, "spam", now())
+        await decide(world, comment, ModerationAction.HIDE)
         await world.drain()
     for viewer in (ana, eve, None):
         assert await seen(world, post, comment, viewer) == (False, False, False, False, 0)
@@ -116,7 +119,7 @@ async def test_a_hidden_comment_is_hidden_from_all_but_its_author_and_can_be_sho
     await audit(world, has_files=False)
 
     for _ in range(2):
-        assert await world.sources.comments.show(comment.id, now())
+        await decide(world, comment, ModerationAction.RESTORE)
         await world.drain()
     for viewer in (ana, bob, eve, None):
         assert await seen(world, post, comment, viewer) == shown
@@ -145,7 +148,7 @@ async def test_hidden_replies_are_taken_off_the_count_of_their_comment(world: Wo
     parent = await world.comment(post, ana)
     reply = await world.comment(post, ana, parent_id=parent.id)
     await world.drain()
-    await world.sources.comments.hide(reply.id, "spam", now())
+    await decide(world, reply, ModerationAction.HIDE)
     await world.drain()
     assert ((await world.stored_comment(parent.id)).reply_count, (await world.stored_post(post.id)).comment_count) == (
         0,
@@ -189,7 +192,7 @@ async def test_a_screen_that_fails_leaves_the_comment_visible_and_its_screening_
 async def test_a_comment_shown_by_hand_is_not_screened_again(world: World) -> None:
     ana = await world.user()
     comment = await world.comment(await world.post(ana), ana, "LOUD")
-    await world.sources.comments.show(comment.id, now())
+    await decide(world, comment, ModerationAction.RESTORE)
     assert "screen" not in await pending(world, comment)
 
 
@@ -198,8 +201,8 @@ async def test_a_verdict_on_a_comment_that_was_shown_meanwhile_is_dropped(world:
     comment = await world.comment(await world.post(ana), ana)
     read = await world.sources.database["comments"].find_one({"_id": comment.id})
     assert read is not None
-    await world.sources.comments.hide(comment.id, "first", now())
-    await world.sources.comments.show(comment.id, now())
+    await decide(world, comment, ModerationAction.HIDE)
+    await decide(world, comment, ModerationAction.RESTORE)
     await world.sources.comments.hide_screened(read, "late", now())
     assert not (await world.stored_comment(comment.id)).hidden
 
@@ -253,7 +256,6 @@ async def test_cleaning_up_a_post_twice_is_harmless(world: World) -> None:
     await world.sources.posts.delete(post.id, ana.id, now())
     await world.drain()
     await clean_post(world.tools, str(post.id))
-    assert not await world.sources.comments.hide(ObjectId(), "nothing there", now())
 
 
 @pytest.mark.parametrize("name", ["nowhere:function", "json:nothing", "json", this("not_async")])

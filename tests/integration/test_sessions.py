@@ -10,7 +10,8 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from datasources.accounts.sessions import GRACE, MAX_SPENT_HASHES, OVERLAP, SessionStore, session_topic
+from datasources.accounts.session_endings import session_topic
+from datasources.accounts.sessions import GRACE, MAX_SPENT_HASHES, OVERLAP, SessionStore
 from datasources.sources import open_sources
 from domain.access_scopes import AccessScope
 from domain.errors import Refusal, Unauthenticated, UserErrorCode

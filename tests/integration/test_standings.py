@@ -6,6 +6,7 @@ import pytest
 
 from datasources.mongo.transactions import in_transaction
 from domain.ids import to_global_id
+from domain.records.comments import CommentRecord
 from domain.records.users import AccountStanding, Role, SessionRecord, UserRecord
 from tests.support.factories import World, now
 
@@ -116,3 +117,23 @@ async def test_a_role_is_seen_at_once(world: World) -> None:
         world.sources.client, partial(world.sources.moderation.standings.set_role, ana.id, Role.MODERATOR)
     )
     assert (await world.execute("{ viewer { role } }", ana)).data == {"viewer": {"role": "MODERATOR"}}
+
+
+async def test_a_suspended_follower_does_not_learn_which_comments_a_private_account_has(world: World) -> None:
+    ana, bob, eve = await world.user(), await world.user(is_private=True), await world.user()
+    post = await world.post(bob)
+    for follower in (ana, eve):
+        await world.follow(follower, bob)
+        await world.sources.follows.accept(follower.id, bob.id, now=now())
+    own, others = await world.comment(post, ana), await world.comment(post, eve)
+    document = "mutation ($id: ID!) { deleteComment(input: {commentId: $id}) { post { id } userErrors { code } } }"
+
+    async def delete(viewer: UserRecord, comment: CommentRecord) -> object:
+        answer = (await world.execute(document, viewer, id=to_global_id("Comment", comment.id))).data
+        assert answer is not None
+        return answer["deleteComment"]
+
+    assert await delete(ana, others) == {"post": None, "userErrors": [{"code": "NOT_ALLOWED"}]}
+    suspended = await world.set_standing(ana, AccountStanding.SUSPENDED)
+    assert await delete(suspended, others) == {"post": None, "userErrors": [{"code": "NOT_FOUND"}]}
+    assert await delete(suspended, own) == {"post": None, "userErrors": []}

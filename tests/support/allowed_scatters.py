@@ -47,7 +47,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     "notification by its id.": (
         "notifications datasources.mongo.batched_operations.BatchedReads._read",
         "sessions datasources.accounts.sessions.SessionStore.of_user",
-        "sessions datasources.accounts.sessions.SessionStore._end_those",
+        "sessions datasources.accounts.session_endings.SessionEndings.*",  # logging in too
         "sessions datasources.accounts.access_tokens.AccessTokenStore.*",
         "follows datasources.graph.follows.FollowStore._page",
         "follows datasources.graph.follows.FollowStore.accept_requests",

@@ -50,6 +50,23 @@ USER_VERBS = (  # the mutations about another person
     "muteUser",
     "unmuteUser",
 )
+WITHOUT_SESSION = {  # the mutations that need no session
+    "register",
+    "verifyEmail",
+    "undoEmailChange",
+    "requestEmailVerification",
+    "login",
+    "completeLogin",
+    "beginPasskeyLogin",
+    "loginWithPasskey",
+    "beginIdentity",
+    "loginWithIdentity",
+    "refreshSession",
+    "requestPasswordReset",
+    "resetPassword",
+    "requestReport",
+    "confirmReport",
+}
 POST_STATUS = "query ($id: ID!) { post(id: $id) { status } }"
 
 

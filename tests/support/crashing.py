@@ -1,12 +1,15 @@
-"""Dying before a chosen write to MongoDB, which leaves behind what a killed process would leave."""
+"""Dying before a chosen write to MongoDB, or before jobs are sent, which leaves what a killed process would leave."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+
+from datasources.jobs.queue import JobQueue
 
 WRITES = (
     "insert_one",
@@ -49,6 +52,16 @@ def dying(before: int) -> Iterator[None]:
     finally:
         for each in patches:
             each.stop()
+
+
+async def dies_before_jobs(work: Callable[[], Awaitable[object]]) -> None:
+    """Does the work up to the sending of its first jobs, of which no worker hears before the relay."""
+
+    async def die(_queue: JobQueue, *_args: Any) -> None:
+        raise Died
+
+    with patch.object(JobQueue, "enqueue", die), pytest.raises(Died):
+        await work()
 
 
 async def dies_before_write(work: Callable[[], Awaitable[object]], before: int) -> bool:

@@ -9,6 +9,8 @@ import orjson
 from jsonschema import Draft202012Validator
 
 from datasources.events.redis_stream import stream_key
+from domain.ids import to_global_id
+from domain.records.users import UserRecord
 from tests.support.factories import World
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
@@ -46,3 +48,8 @@ async def told(world: World) -> list[dict[str, Any]]:
 def names(events: list[dict[str, Any]]) -> list[str]:
     """The types of events, without what all have."""
     return [event["type"].removeprefix("photogram.").removesuffix(".v1") for event in events]
+
+
+def user_id(user: UserRecord) -> str:
+    """The global id of an account, as events have it."""
+    return to_global_id("User", user.id)

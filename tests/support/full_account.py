@@ -24,6 +24,7 @@ from domain.records.uploads import UploadStatus
 from domain.records.users import Device, Role, UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now
+from tests.support.moderating import decide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ async def _create_dialogue(
     await world.comment(bobs_post, ana, "a reply", parent_id=bobs.id)
     await world.comment(post, bob, "below hers")
     hidden = await world.comment(bobs_post, ana, "hidden")
-    await sources.comments.hide(hidden.id, "!", now())
+    await decide(world, hidden, ModerationAction.HIDE)
     for user in (ana, cat):
         await sources.post_likes.like(bobs_post.id, user.id, now())
         await sources.comment_likes.like(bobs.id, user.id, now())

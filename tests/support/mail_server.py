@@ -28,6 +28,7 @@ class MailServer:
     recipient_answer: str = TAKEN
     answers_to: dict[str, str] = field(default_factory=dict)  # by recipient
     hanging: bool = False
+    pause: float = 0.0  # seconds before it takes a mail
 
     async def handle_RCPT(  # noqa: N802  the library calls it so
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -40,6 +41,7 @@ class MailServer:
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         while self.hanging:
             await asyncio.sleep(0.01)
+        await asyncio.sleep(self.pause)
         if self.answer == TAKEN:
             assert isinstance(envelope.content, bytes)
             self.mails.append(message_from_bytes(envelope.content, policy=policy.default))

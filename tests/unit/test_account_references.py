@@ -8,6 +8,7 @@ ELSEWHERE = {
     "fan_outs": "chunks of pending posts, which end with their own tasks",
     "leases": "names of processes",
     "spent_challenges": "hashes, which a TTL index deletes within minutes",
+    "barred_identifiers": "keyed hashes, beside which nothing says whose they were; a TTL index deletes them",
     "failures": "deleted when their job is done",
     "topics": "names of hashtags",
     "topic_posts": "ids of posts, which are taken off with the post",

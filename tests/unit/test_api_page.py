@@ -29,7 +29,8 @@ from domain.limits import (
     SOCKET_SEND_SECONDS_MAX,
     WITHDRAWN_NOTIFICATION_KEPT,
 )
-from domain.rate_limits import NEW, OPERATION_POINTS, ROLE_FACTORS, RateLimits
+from domain.mails import MAILS
+from domain.rate_limits import NEW, OPERATION_POINTS, REFUSED_REQUESTS, ROLE_FACTORS, RateLimits
 from domain.text import mentions
 from resolvers.api import schema
 from resolvers.transport import (
@@ -89,7 +90,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "people mentioned in a caption or comment": limits.MENTIONS_MAX,
         "preview comments of a post": limits.PREVIEW_COMMENTS,
         "actors of a notification": limits.ACTORS_SHOWN,
-        "sessions shown": limits.SESSIONS_SHOWN,
+        "sessions of an account": limits.SESSIONS_MAX,
         "personal access tokens of an account": limits.ACCESS_TOKENS_MAX,
         "passkeys of an account": limits.PASSKEYS_MAX,
         "linked identities of an account": limits.IDENTITIES_MAX,
@@ -169,6 +170,7 @@ RATE_LIMITS = {
     "wrong passwords for one login": "login.name",
     "wrong passwords from one address": "login.address",
     "wrong passwords from a known device": "login.device",
+    "logins of one login, with right passwords too": "logins.name",
     "proofs of who one is, of an account": "proof.account",
     "mails with a new password, to one address": "password-reset.name",
     "mails to verify an address, to one": "mail.name",
@@ -195,6 +197,9 @@ def test_the_page_has_the_rate_limits_of_the_source() -> None:
     points = [(row, limits_of.of(name)) for row, name in POINTS.items()]
     assert table("points of") == [[row, f"{limit.maximum:,}", f"{limit.rate:,.0f}"] for row, limit in points]
     assert f"costs **points**: {OPERATION_POINTS}, and one for each field" in PROSE
+    refused = limits_of.of(REFUSED_REQUESTS)
+    assert f"after {refused.maximum} requests" in PROSE
+    assert refused.rate == 5, "five a second"
     assert ROLE_FACTORS[NEW] == 0.25, "a quarter"
     assert SETTINGS.new_account_hours == 24, "the first day"
 
@@ -230,6 +235,10 @@ def test_the_page_has_every_close_code() -> None:
     codes = {int(code) for groups in in_source for code in groups if code} - NO_CODE_OF_OURS | BY_THE_LIBRARY
     section = TEXT[TEXT.index("### Socket close codes") :]
     assert [int(code) for code in re.findall(r"^\| (\d{4})", section, re.MULTILINE)] == sorted(codes)
+
+
+def test_the_page_names_every_page_of_an_app_that_a_mail_leads_to() -> None:
+    assert {spec.page for spec in MAILS.values() if spec.page} == set(re.findall(r"`([\w-]+)#token=", TEXT))
 
 
 def test_connection_init_takes_the_keys_on_the_page() -> None:

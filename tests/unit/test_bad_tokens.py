@@ -9,22 +9,11 @@ from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.signed_in_only import root_fields
 from schema.field_metadata import metadata_of
+from tests.support.client import WITHOUT_SESSION
 from tests.support.toy.schema import schema as toy_schema
 from tests.support.toy.world import Context, World
 
-FURTHER = (
-    "verifyEmail",
-    "requestReport",
-    "confirmReport",
-    "requestEmailVerification",
-    "completeLogin",
-    "beginPasskeyLogin",
-    "loginWithPasskey",
-    "beginIdentity",
-    "loginWithIdentity",
-)
-WITHOUT_SESSION = ("register", "login", "refreshSession", "requestPasswordReset", "resetPassword", *FURTHER)
-DECLARED = {f"Mutation.{name}" for name in (*WITHOUT_SESSION, "logout", "deleteAccount", "deactivateAccount")}
+DECLARED = {f"Mutation.{name}" for name in WITHOUT_SESSION | {"logout", "deleteAccount", "deactivateAccount"}}
 
 
 def operation(query: str) -> Operation:

@@ -1,9 +1,12 @@
 """The network that a request comes from."""
 
+from typing import Any
+
 import pytest
+from structlog.testing import capture_logs
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
-from resolvers.transport.client_address import address_of, shown_range, with_mapped_ipv4
+from resolvers.transport.client_address import UntrustedProxies, address_of, shown_range, with_mapped_ipv4
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,24 @@ def test_a_trusted_ipv4_proxy_is_also_trusted_by_its_mapped_address() -> None:
 def test_a_range_of_addresses_is_shown_and_no_single_one() -> None:
     ranges = {"198.51.100.7": "198.51.100.0/24", "2001:db8:1:2::/64": "2001:db8:1::/48", "": None, "testclient": None}
     assert {network: shown_range(network) for network in ranges} == ranges
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "shown"),
+    [
+        ("10.0.0.9", "198.51.100.7", "10.0.0.9"),
+        ("8.8.8.8", "198.51.100.7", "a public address"),
+        ("198.51.100.7", "203.0.113.4, 198.51.100.7", None),  # the proxy is trusted: uvicorn has put its client there
+        ("10.0.0.9", None, None),
+        ("10.0.0.9", "", None),
+    ],
+)
+def test_a_proxy_that_is_not_trusted_is_logged_once(peer: str, forwarded: str | None, shown: str | None) -> None:
+    proxies, scope = UntrustedProxies(), {"client": (peer, 1234)}
+    headers: dict[str, Any] = {} if forwarded is None else {"x-forwarded-for": forwarded}
+    with capture_logs() as logs:
+        for _ in range(3):
+            proxies.look_at(scope, headers)
+            UntrustedProxies(is_on=False).look_at(scope, headers)
+        proxies.look_at({"client": None}, headers)
+    assert [log["peer"] for log in logs] == ([] if shown is None else [shown])

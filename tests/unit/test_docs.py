@@ -1,6 +1,7 @@
 """The documents name files, modules and settings that exist, and their links lead somewhere."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ FOLDER = re.compile(rf"(?:{FOLDERS})/[\w./-]*")
 MODULE = re.compile(rf"(?:{FOLDERS})(?:\.\w+)+")
 SETTING = re.compile(r"PHOTOGRAM_[A-Z0-9_]*[A-Z0-9]")
 SETTINGS = {f"PHOTOGRAM_{name.upper()}" for name in Settings.model_fields} | {"PHOTOGRAM_TEST_SEED", DATA_DIR_VARIABLE}
+ASVS_ITEMS = 253  # of levels 1 and 2
 ELSEWHERE = {"lock.py", "pymongo/lock.py"}  # PyMongo's
 
 CURRENT = pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name != "CHANGELOG.md"], ids=str)
@@ -47,6 +49,18 @@ def test_links_within_the_documents_lead_to_files_and_headings(document: Path) -
         if "://" not in link and (not target.exists() or (anchor and anchor not in _anchors(target))):
             missing.append(link)
     assert missing == []
+
+
+def test_the_summary_of_asvs_counts_its_items_and_each_answer_says_why() -> None:
+    text = (ROOT / "docs/asvs.md").read_text()
+    rows = [
+        [cell.strip() for cell in row.split("|")]
+        for row in re.findall(r"^\| (\d+\.\d+\.\d+ \|.*) \|$", text, re.MULTILINE)
+    ]
+    summary = dict(re.findall(r"^\| ([a-z/]+) \| (\d+) \|", text, re.MULTILINE))
+    assert {answer: int(count) for answer, count in summary.items()} == Counter(row[2] for row in rows)
+    assert [row[0] for row in rows if row[2] in ("yes", "partly", "no", "n/a") and not row[3]] == []
+    assert len({row[0] for row in rows}) == len(rows) == ASVS_ITEMS
 
 
 def _is_missing(text: str) -> bool:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Literal
 
 import pytest
@@ -55,6 +56,8 @@ def test_both_kinds_of_loggers_write_json_lines(capsys: pytest.CaptureFixture[st
     assert (theirs["event"], theirs["logger"], theirs["level"]) == ("from elsewhere", "theirs", "warning")
     assert theirs["token"] == "[redacted]"
     assert theirs["request_id"] == "r1"
+    for line in (ours, theirs):
+        assert datetime.fromisoformat(line["timestamp"]).utcoffset() == timedelta(0)
 
 
 def test_traceback_is_part_of_the_line_and_redacted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ def fields(text: str) -> set[str]:
 
 
 def letter(kind: MailKind, **given: Any) -> EmailMessage:
-    values = {name: f"<b>{name}</b>" for name in MAILS[kind].values}
+    values = {name: f"<b>{name}</b>" for name in (*MAILS[kind].values, *MAILS[kind].counted)}
     token = "a-token" if MAILS[kind].purpose else None
     fields: dict[str, Any] = {"id": "1", "to": "ana@x.example", "language": "en", "values": values, "token": token}
     made = Letter(kind=kind, **{**fields, **given})
@@ -36,7 +36,7 @@ def test_a_language_has_every_text_with_the_values_that_there_are(language: str)
         assert ("button" in own) is (MAILS[kind].purpose is not None)
         for part in ("before", "after"):
             for text in own.get(part, ()):
-                assert fields(text) <= {*MAILS[kind].values, "username"}, text
+                assert fields(text) <= {*MAILS[kind].values, *MAILS[kind].counted, "username"}, text
 
 
 @pytest.mark.parametrize("kind", MailKind)
@@ -48,7 +48,7 @@ def test_a_letter_says_the_same_as_text_and_as_html(kind: MailKind, language: st
     assert "@ana" in html
     assert f'lang="{language}"' in html
     assert "{" not in text.replace(html, "")
-    for name in MAILS[kind].values:
+    for name in (*MAILS[kind].values, *MAILS[kind].counted):
         assert f"<b>{name}</b>" in text
         assert f"&lt;b&gt;{name}&lt;/b&gt;" in html
         assert "<b>" not in html
@@ -65,6 +65,12 @@ def test_a_letter_without_an_app_has_a_code_and_no_link() -> None:
     mail = write(made, sender=SENDER, app_url=None)
     assert "a-token" in text_of(mail)
     assert "http" not in text_of(mail) + html_of(mail)
+
+
+def test_a_paragraph_without_words_is_left_out() -> None:
+    mail = letter(MailKind.APPEAL_ACCEPTED, values={"statement": " "})
+    assert "\n\n\n" not in text_of(mail)
+    assert "<p> </p>" not in html_of(mail)
 
 
 def test_headers_say_who_sends_and_that_no_one_answers() -> None:

@@ -43,6 +43,19 @@ def test_root_is_refused_only_in_production_and_unless_it_is_allowed(monkeypatch
     refuse_root(settings("production"))
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"s3_access_key": "photogram"}, "PHOTOGRAM_S3_SECRET_KEY"),
+        ({"webhook_private_addresses": True}, "PHOTOGRAM_WEBHOOK_PRIVATE_ADDRESSES"),
+    ],
+)
+def test_what_is_good_for_one_machine_alone_is_refused_in_production(given: dict[str, object], name: str) -> None:
+    settings("development", **given)
+    with pytest.raises(ValueError, match=name):
+        settings("production", **given)
+
+
 def test_a_setting_that_names_no_mutation_is_refused() -> None:
     assert schema
     with pytest.raises(ValueError, match="createpost"):

@@ -109,6 +109,7 @@ def _notification(notification: Document) -> Row:
         "users": [Person(actor_id) for actor_id in notification.get("actor_ids", ())],
         "postId": _id("Post", notification.get("post_id")),
         "commentId": _id("Comment", notification.get("comment_id")),
+        "decisionId": _id("Decision", notification.get("decision_id")),
         "isRead": notification.get("is_read", False),
     }
 
@@ -223,6 +224,7 @@ def account_row(account: Document) -> Row:
         "id": _id("User", account["_id"]),
         "username": account["username"],
         "formerUsernames": [former["key"] for former in account.get("former_handles", ())],
+        "formerEmails": [former["key"] for former in account.get("former_emails", ())],
         "email": account["email"],
         "displayName": account["display_name"],
         "biography": account.get("biography"),

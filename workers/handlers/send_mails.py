@@ -98,7 +98,7 @@ async def _letter(sources: Sources, mail: MailRecord, recipient: Recipient) -> L
         to=recipient.address,
         language=best_language(recipient.language, sources.settings.mail_language),
         username=recipient.username,
-        values=mail.values,
+        values={**mail.values, **recipient.counted},
         token=token,
     )
 

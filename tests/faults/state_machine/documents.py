@@ -6,6 +6,7 @@ from typing import Any
 from graphql import DocumentNode, parse, validate
 
 from datasources.mongo.client import Document
+from domain.records.notifications import NotificationKind
 from resolvers.api import schema
 
 HASHTAG = "sea"  # of every post
@@ -33,11 +34,13 @@ PAGES = f"""query ($people: [ID!]!, $posts: [ID!]!, $comments: [ID!]!) {{
   hashtag(name: "{HASHTAG}") {{ viewerIsFollowing postCount posts(first: 50) {{ edges {{ node {{ id }} }} }} }}
   viewer {{ followRequests(first: 50) {{ edges {{ node {{ username }} }} }} }}
 }}"""
-NOTIFICATIONS = """{ notifications(first: 50) { pageInfo { hasNextPage } edges { node {
-  id kind actorCount actors { username }
-  ... on PostNotification { post { id } comment { id } }
-  ... on CommentNotification { comment { id } }
-} } } }"""
+# The model knows no decisions of moderators but what they hide.
+_KINDS = " ".join(kind for kind in NotificationKind if kind is not NotificationKind.DECIDED)
+NOTIFICATIONS = f"""{{ notifications(first: 50, kinds: [{_KINDS}]) {{ pageInfo {{ hasNextPage }} edges {{ node {{
+  id kind actorCount actors {{ username }}
+  ... on PostNotification {{ post {{ id }} comment {{ id }} }}
+  ... on CommentNotification {{ comment {{ id }} }}
+}} }} }} }}"""
 
 
 @functools.cache

@@ -56,7 +56,7 @@ class Expected:
             "isPrivate": other in model.private,
             "followerCount": self._total([model.follows[person, other] for person in model.people]),
             "followingCount": self._total([model.follows[other, person] for person in model.people]),
-            "viewerFollowState": model.state(viewer, other),
+            "viewerFollowState": model.shown_state(viewer, other),
             "viewerIsFollowed": model.state(other, viewer) == FOLLOWING,
             "viewerHasBlocked": (viewer, other) in model.blocks,
             "viewerHasMuted": (viewer, other) in model.mutes,
@@ -91,15 +91,16 @@ class Expected:
         """A post without its lists."""
         comments = [comment for comment in self.model.comments if comment.post is post]
         thing = self.thing(post)
-        return thing and thing | {"commentCount": self._total([comment.exists for comment in comments])}
+        return thing and thing | {"commentCount": self._total([comment.counts for comment in comments])}
 
     def post_page(self, post: Thing) -> dict[str, Any] | None:
         """A post with its lists."""
         shown = self.post(post)
         comments = [each for each in self.model.comments[::-1] if each.post is post and each.parent is None]
         alive = [comment for comment in comments if comment.exists.now]
-        applied = all(len(comment.exists.counted) == 1 for comment in comments)
-        previews = [comment.id for comment in alive[:PREVIEWS] if self.model.sees(self.viewer, comment)]
+        applied = all(len(comment.counts.counted) == 1 for comment in comments)
+        latest = [comment for comment in alive if not comment.hidden][:PREVIEWS]
+        previews = [comment.id for comment in latest if self.model.sees(self.viewer, comment)]
         return shown and shown | {
             "likes": self._likers(post),
             "comments": [comment.id for comment in alive if self.model.sees(self.viewer, comment)],
@@ -111,14 +112,14 @@ class Expected:
         shown = self.thing(comment)
         replies = [each for each in self.model.comments if each.parent is comment]
         return shown and shown | {
-            "replyCount": self._total(reply.exists for reply in replies),
+            "replyCount": self._total(reply.counts for reply in replies),
             "replies": [reply.id for reply in replies if self.model.sees(self.viewer, reply)],
         }
 
     def feed(self) -> Among:
         """Posts of the viewer and of people followed and not muted, newest first. Pending fan-outs may be missing."""
         model, viewer = self.model, self.viewer
-        followed = {person for person in model.people if model.state(viewer, person) == FOLLOWING}
+        followed = {person for person in model.people if model.shown_state(viewer, person) == FOLLOWING}
         authors = {person for person in followed if (viewer, person) not in model.mutes} | {viewer}
         own = {post.id for post in model.posts if post.author in authors and model.sees(viewer, post)}
         shown = [post for post in model.posts if post.id in own and not post.hidden]

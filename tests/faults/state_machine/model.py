@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 NOT_FOUND, NOT_ALLOWED, INVALID, QUOTA = "NOT_FOUND", "NOT_ALLOWED", "INVALID_INPUT", "QUOTA_EXCEEDED"
+SUSPENDED = "ACCOUNT_SUSPENDED"
 TURNS_TO_PUBLIC = 3  # in a day, and no case takes a day
 EITHER = "EITHER"  # done or NOT_FOUND: a deleted thing may have been cleaned up
 NONE, REQUESTED, FOLLOWING = "NONE", "REQUESTED", "FOLLOWING"
@@ -39,7 +40,8 @@ class Fact:
 class Thing:
     """A post or a comment. A comment has a post; a reply has a parent too.
 
-    A post that moderators hide still exists, and does not count. `was_hidden` holds until nothing is pending.
+    What moderators hide still exists, and does not count; what they have `removed` is hidden too, from its author as
+    well. `was_hidden` holds until nothing is pending.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Thing:
     listed: Fact = field(default_factory=Fact)  # a post under its hashtag, which every post has
     mentioned: str | None = None
     hidden: bool = False
+    removed: bool = False
     was_hidden: bool = False
     likes: dict[str, Fact] = field(default_factory=dict)
     is_new: bool = True
@@ -68,6 +71,8 @@ class Model:
         self.people = list(people)
         self.private: set[str] = set()
         self.away: set[str] = set()  # who has deactivated their account; they come back before they do anything
+        self.suspended: set[str] = set()  # until moderators restore them, or by itself
+        self.banned: set[str] = set()
         self.turns_to_public = Counter[str]()
         self.posts: list[Thing] = []
         self.comments: list[Thing] = []
@@ -78,19 +83,29 @@ class Model:
         self.follows = {pair: Fact() for pair in product(self.people, self.people)}
         self.notified: dict[Subject, dict[str, set[bool]]] = {}
         self._pending: dict[tuple[Subject, str], Thing | None] = {}
-        self._before_hidden: dict[str, dict[str, set[bool]]] = {}  # whether those mentioned were notified
+        self._before_hidden: dict[Subject, dict[str, set[bool]]] = {}  # who was notified of what is hidden
 
     def is_blocked(self, one: str, other: str) -> bool:
         """Whether there is a block between two people, in any direction."""
         return (one, other) in self.blocks or (other, one) in self.blocks
 
+    @property
+    def restricted(self) -> set[str]:
+        """Who is hidden from all others by moderators, follows nobody and cannot act."""
+        return self.suspended | self.banned
+
+    def is_there(self, viewer: str, other: str) -> bool:
+        """Whether somebody is neither away nor hidden from the viewer by moderators."""
+        return viewer == other if other in self.restricted else other not in self.away
+
     def sees_person(self, viewer: str, other: str) -> bool:
         """Whether a viewer sees a profile. Blockers see whom they blocked, to be able to undo it."""
-        return other not in self.away and (other, viewer) not in self.blocks
+        return self.is_there(viewer, other) and (other, viewer) not in self.blocks
 
     def sees_content(self, viewer: str, owner: str) -> bool:
         """Whether a viewer sees the posts and lists of a person."""
-        return owner not in self.away and self.may_see_content(viewer, owner)
+        is_closed = owner in self.private and viewer in self.restricted and viewer != owner
+        return self.is_there(viewer, owner) and not is_closed and self.may_see_content(viewer, owner)
 
     def may_see_content(self, viewer: str, owner: str) -> bool:
         """As `sees_content`, once the person is back."""
@@ -104,14 +119,18 @@ class Model:
         """Whether a viewer sees a post, or a comment and what it is below."""
         if not thing.exists.now or not self.sees_content(viewer, thing.of_post.author):
             return False
-        if thing.hidden and viewer != thing.author:
+        if thing.removed or (thing.hidden and viewer != thing.author):
             return False
         above = thing.parent or thing.post
         return above is None or (self.meets(viewer, thing.author) and self.sees(viewer, above))
 
     def meets(self, viewer: str, other: str) -> bool:
         """Whether a viewer is shown a person among others."""
-        return other not in self.away and not self.is_blocked(viewer, other)
+        return self.is_there(viewer, other) and not self.is_blocked(viewer, other)
+
+    def shown_state(self, viewer: str, other: str) -> str:
+        """The state of the viewer's follow as it is shown to them."""
+        return NONE if viewer in self.restricted else self.state(viewer, other)
 
     def state(self, follower: str, followee: str) -> str:
         """The state of a follow."""
@@ -123,8 +142,10 @@ class Model:
             return False
         if thing is None:
             return True
-        post = thing.of_post  # hidden with its author, and told of when they are back
-        return post.exists.now and self.may_see_content(recipient, post.author)
+        post = thing.of_post  # of somebody who is away: told of when they are back
+        is_own = recipient == post.author
+        is_hidden = post.removed or ((post.hidden or post.author in self.restricted) and not is_own)
+        return post.exists.now and not is_hidden and self.may_see_content(recipient, post.author)
 
     def post(self, author: str, post_id: str, mentioned: str | None) -> Thing:
         """Adds a ready post."""
@@ -139,21 +160,27 @@ class Model:
         self.note_listing()
         return post
 
-    def hide(self, post: Thing) -> None:
-        """Moderators hide a post from all but its author; who is mentioned is not notified of it any more."""
-        post.hidden = post.was_hidden = True
-        post.counts.set(False)
-        self._before_hidden[post.id] = self.notified.get(_mention(post), {})
-        self._withdraw(_mention(post))
+    def hide(self, thing: Thing, *, removed: bool) -> None:
+        """Moderators hide a thing from all but its author, or remove it; others are not notified of it any more."""
+        if not thing.hidden:
+            thing.hidden = thing.was_hidden = True
+            thing.counts.set(False)
+            for subject in self._told_of(thing):
+                self._before_hidden[subject] = self.notified.get(subject, {})
+                self._withdraw(subject)
+        thing.removed = removed
 
-    def restore(self, post: Thing) -> None:
+    def restore(self, thing: Thing) -> None:
         """Moderators show it again. If no worker has heard that it was hidden, who was notified stays so."""
-        post.hidden, post.is_new = False, True
-        post.counts.set(True)
-        if post.mentioned is not None:
-            self._notify(_mention(post), post.author, post)
-            before = self._before_hidden.pop(post.id).get(post.author, set())
-            self.notified[_mention(post)][post.author] |= before
+        thing.hidden, thing.removed, thing.is_new = False, False, True
+        thing.counts.set(True)
+        for subject in [subject for subject in self._before_hidden if subject[2] == thing.id]:
+            self._notify(subject, thing.author, thing)
+            self.notified[subject][thing.author] |= self._before_hidden.pop(subject).get(thing.author, set())
+
+    def _told_of(self, thing: Thing) -> list[Subject]:
+        """What others are told of a thing, but for its likes, of which its author is told."""
+        return [subject for subject in self.notified if subject[2] == thing.id and subject[0] != thing.author]
 
     def delete_post(self, viewer: str, post: Thing) -> str | None:
         """Deletes a post and its comments."""
@@ -171,6 +198,8 @@ class Model:
 
     def may_comment(self, viewer: str, post: Thing, parent: Thing | None) -> str | None:
         """The refusal of a comment or reply, or None."""
+        if viewer in self.restricted:
+            return SUSPENDED
         if not self.sees(viewer, post):
             return NOT_FOUND
         if parent is not None and not self.sees(viewer, parent):
@@ -181,6 +210,7 @@ class Model:
         """Adds a comment. Everybody concerned is notified once, of what concerns them most."""
         comment = Thing(comment_id, author, post, parent)
         comment.exists.set(True, author)
+        comment.counts.set(True, author)
         self.comments.append(comment)
         kinds = {} if mentioned is None else {mentioned: "MENTIONED"}
         kinds[post.author] = "COMMENTED"
@@ -193,7 +223,9 @@ class Model:
 
     def delete_comment(self, viewer: str, comment: Thing) -> str | None:
         """Deletes a comment and its replies. Its author and the post's author may, whatever blocks there are."""
-        is_theirs = viewer == comment.author or (viewer == comment.of_post.author and comment.of_post.exists.now)
+        post = comment.of_post
+        is_below_own = viewer == post.author and post.exists.now and not post.removed and not comment.hidden
+        is_theirs = viewer == comment.author or is_below_own
         if not is_theirs:
             return NOT_ALLOWED if self.sees(viewer, comment) else NOT_FOUND
         if not comment.exists.now:
@@ -305,16 +337,16 @@ class Model:
     def note_listing(self) -> None:
         """Records, after each action, which posts strangers may see."""
         for post in self.posts:
-            is_open = post.author not in self.private and post.author not in self.away
-            post.listed.set(is_open and post.exists.now and not post.hidden)
+            is_open = post.author not in self.private | self.away | self.restricted
+            post.listed.set(is_open and post.exists.now and not post.hidden and not post.removed)
 
     def apply(self) -> None:
         """Nothing is pending any more: all counters and feeds are exact."""
         self._pending.clear()
         for fact in self._facts():
             fact.apply()
-        for post in self.posts:
-            post.is_new = post.was_hidden = False
+        for thing in (*self.posts, *self.comments):
+            thing.is_new = thing.was_hidden = False
 
     def _facts(self) -> Iterator[Fact]:
         yield from self.follows.values()
@@ -346,6 +378,7 @@ class Model:
 
     def _end_comment(self, comment: Thing, *by: str) -> None:
         comment.exists.set(False, *by)
+        comment.counts.set(False, *by)
         self._withdraw_all(comment.id)
 
     def _withdraw_all(self, about: str) -> None:

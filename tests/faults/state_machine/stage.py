@@ -46,6 +46,7 @@ from workers.runtime.outbox_relay import relay_due
 
 PEOPLE = ("ana", "bob", "cat")  # few, so that they often meet
 LATER = timedelta(hours=1)
+LONG = timedelta(days=3)  # what `relay` does not reach
 
 
 class Stage:
@@ -135,10 +136,11 @@ class Stage:
         self.model.note_listing()
 
     async def come_back(self, *names: str) -> None:
-        """Brings back those of these who are away, as a login does."""
-        for name in self.model.away.intersection(names):
+        """Brings back those of these who are away, as a login does. One who is suspended stays away."""
+        back = self.model.away.intersection(names) - self.model.restricted
+        for name in back:
             await self.world.sources.account.deactivation.reactivate(self._users[name].id, now())
-        self.model.away.difference_update(names)
+        self.model.away -= back
         self.model.note_listing()
 
     async def post(self, author: str, caption: str) -> str:
@@ -163,12 +165,34 @@ class Stage:
         payload = await self.act(viewer, mutation, "hashtag { viewerIsFollowing }", None, name=HASHTAG)
         assert payload["hashtag"]["viewerIsFollowing"] is follows
 
-    async def moderate(self, post: Thing, action: ModerationAction) -> None:
-        """Decides about a post as an operator does, after the model."""
-        target = Target(
-            id=from_global_id(post.id)[1], type=ReportTargetType.POST, subject_id=self._users[post.author].id
-        )
-        await self.world.sources.moderation.deciding.decide(Ruling(target=target, action=action, statement="!"), now())
+    async def moderate(self, thing: Thing, action: ModerationAction) -> None:
+        """Decides about a post or a comment as an operator does, after the model."""
+        kind = ReportTargetType.POST if thing.post is None else ReportTargetType.COMMENT
+        target = Target(id=from_global_id(thing.id)[1], type=kind, subject_id=self._users[thing.author].id)
+        await self._decide(Ruling(target=target, action=action, statement="!"))
+
+    async def judge(self, name: str, action: ModerationAction) -> None:
+        """Decides about a person as an operator does, after the model."""
+        user_id = self._users[name].id
+        target = Target(id=user_id, type=ReportTargetType.USER, subject_id=user_id)
+        until = now() + LONG if action is ModerationAction.SUSPEND else None
+        await self._decide(Ruling(target=target, action=action, statement="!", until=until))
+        self._users[name] = await self.world.stored_user(user_id)
+
+    async def end_suspensions(self) -> None:
+        """Ends every suspension by itself, as if its time had come, after the model."""
+        decisions, sources = self.world.sources.database["decisions"], self.world.sources
+        timed = {"action": ModerationAction.SUSPEND.value, "ends_at": {"$exists": True}}
+        await decisions.update_many(timed, {"$set": {"ends_at": now() - LATER}})
+        await sources.moderation.decisions.enqueue_due(now(), 1_000)
+        due = await decisions.find({"outbox": Task.END_DECISION.value}, {"_id": 1}).to_list()
+        await self.run([Job(Task.END_DECISION, Fact.DECISION, str(row["_id"])) for row in due])
+        self.model.note_change()
+        for name, user in self._users.items():
+            self._users[name] = await self.world.stored_user(user.id)
+
+    async def _decide(self, ruling: Ruling) -> None:
+        await self.world.sources.moderation.deciding.decide(ruling, now())
         self.model.note_change()
         self.figures["moderated"] += 1
 
@@ -215,13 +239,17 @@ class Stage:
     async def finish(self) -> None:
         """At the end everybody is shown what the model says, and `verify` finds nothing.
 
-        Checks feeds as they are, when everybody is back, and when all are live. Then every job that ever existed comes
-        again, as from a Redis with older data, and must change nothing.
+        Checks feeds as they are, when everybody is back or restored, and when all are live. Then every job that ever
+        existed comes again, as from a Redis with older data, and must change nothing.
         """
         await self.drain()
         for viewer in set(PEOPLE) - self.model.away:
             await self.check_pages(viewer)
             await self.check_notifications(viewer)
+        for name in sorted(self.model.restricted):
+            self.model.suspended.discard(name)
+            self.model.banned.discard(name)
+            await self.judge(name, ModerationAction.RESTORE)
         await self.come_back(*PEOPLE)
         await self.drain()
         for viewer in PEOPLE:

@@ -23,7 +23,7 @@ from datasources.mongo.client import Session
 from datasources.posts.posts import PostStore
 from domain.jobs import WORKERS
 from domain.records.moderation import ModerationAction
-from tests.faults.state_machine.model import REQUESTED, Thing
+from tests.faults.state_machine.model import REQUESTED, SUSPENDED, Thing
 from tests.faults.state_machine.stage import PEOPLE, Stage
 from tests.support.factories import World, opened
 from tests.support.state_machines import AsyncMachine, player
@@ -62,8 +62,8 @@ class Activity(AsyncMachine):
 
     @precondition(lambda self: len(self.model.posts) < MAX_POSTS)
     @rule(author=people, mentioned=somebody, target=posts)
-    def post(self, author: str, mentioned: str | None) -> Thing:
-        return self.new_post(author, mentioned)
+    def post(self, author: str, mentioned: str | None) -> MultipleResults[Thing]:
+        return multiple() if author in self.model.restricted else multiple(self.new_post(author, mentioned))
 
     def new_post(self, author: str, mentioned: str | None) -> Thing:
         self.back(author)
@@ -77,12 +77,44 @@ class Activity(AsyncMachine):
         verdict = self.model.delete_post(viewer, post)
         self.run(self.stage.act(viewer, "deletePost", "deletedPostId", verdict, postId=post.id))
 
-    @rule(post=posts)
-    def moderate(self, post: Thing) -> None:
-        if post.exists.now:
-            action = ModerationAction.RESTORE if post.hidden else ModerationAction.HIDE
-            (self.model.restore if post.hidden else self.model.hide)(post)
-            self.run(self.stage.moderate(post, action))
+    @rule(post=posts, removes=st.booleans())
+    def moderate_post(self, post: Thing, removes: bool) -> None:
+        self.moderate(post, removes=removes)
+
+    @rule(comment=comments, removes=st.booleans())
+    def moderate_comment(self, comment: Thing, removes: bool) -> None:
+        self.moderate(comment, removes=removes)
+
+    def moderate(self, thing: Thing, *, removes: bool) -> None:
+        """Hides or removes a thing; restores what is hidden, unless it is to be removed now."""
+        if not thing.exists.now:
+            return
+        if thing.hidden and (thing.removed or not removes):
+            self.model.restore(thing)
+            self.run(self.stage.moderate(thing, ModerationAction.RESTORE))
+        else:
+            self.model.hide(thing, removed=removes)
+            self.run(self.stage.moderate(thing, ModerationAction.REMOVE if removes else ModerationAction.HIDE))
+
+    @rule(name=people, bans=st.booleans())
+    def judge(self, name: str, bans: bool) -> None:
+        """Suspends or bans somebody; restores who is, unless a ban follows a suspension."""
+        if name in self.model.banned or (name in self.model.suspended and not bans):
+            action = ModerationAction.RESTORE
+        else:
+            action = ModerationAction.BAN if bans else ModerationAction.SUSPEND
+        for restricted, given in (
+            (self.model.suspended, ModerationAction.SUSPEND),
+            (self.model.banned, ModerationAction.BAN),
+        ):
+            (restricted.add if action is given else restricted.discard)(name)
+        self.run(self.stage.judge(name, action))
+
+    @precondition(lambda self: self.model.suspended)
+    @rule()
+    def end_suspensions(self) -> None:
+        self.model.suspended.clear()
+        self.run(self.stage.end_suspensions())
 
     @precondition(lambda self: len(self.model.comments) < MAX_COMMENTS)
     @rule(viewer=people, post=posts, mentioned=somebody, target=comments)
@@ -111,14 +143,14 @@ class Activity(AsyncMachine):
     @rule(viewer=people, post=posts, likes=st.booleans())
     def like_post(self, viewer: str, post: Thing, likes: bool) -> None:
         self.back(viewer)
-        verdict = self.model.like(viewer, post, likes=likes)
+        verdict = self.refusal(viewer) or self.model.like(viewer, post, likes=likes)
         name = "likePost" if likes else "unlikePost"
         self.run(self.stage.act_on_post(viewer, name, verdict, post, postId=post.id))
 
     @rule(viewer=people, comment=comments, likes=st.booleans())
     def like_comment(self, viewer: str, comment: Thing, likes: bool) -> None:
         self.back(viewer)
-        verdict = self.model.like(viewer, comment, likes=likes)
+        verdict = self.refusal(viewer) or self.model.like(viewer, comment, likes=likes)
         name = "likeComment" if likes else "unlikeComment"
         self.run(self.stage.act_on_comment(viewer, name, verdict, comment))
 
@@ -176,21 +208,26 @@ class Activity(AsyncMachine):
     def between(self, pair: Pair, mutation: str, verb: Callable[[str, str], str | None]) -> None:
         viewer, other = pair
         self.back(viewer)
-        self.run(self.stage.act_on_person(viewer, mutation, verb(viewer, other), other))
+        verdict = self.refusal(viewer) or verb(viewer, other)
+        self.run(self.stage.act_on_person(viewer, mutation, verdict, other))
+
+    def refusal(self, viewer: str) -> str | None:
+        """The refusal of whatever who is suspended does, but for deleting."""
+        return SUSPENDED if viewer in self.model.restricted else None
 
     @rule(viewer=people, private=st.booleans())
     def change_privacy(self, viewer: str, private: bool) -> None:
         self.back(viewer)
-        verdict = self.model.set_private(viewer, private=private)
+        verdict = self.refusal(viewer) or self.model.set_private(viewer, private=private)
         self.run(self.stage.change_privacy(viewer, verdict, private=private))
 
     @rule(name=people)
     def leave(self, name: str) -> None:
-        if name not in self.model.away:
+        if name not in self.model.away | self.model.restricted:
             self.run(self.stage.leave(name))
 
     def back(self, name: str) -> None:
-        """Somebody who is away logs in before they do anything."""
+        """Somebody who is away logs in before they do anything; this brings back no one who is suspended."""
         self.run(self.stage.come_back(name))
 
     @rule(workers=st.lists(st.sampled_from(WORKERS), min_size=1, max_size=4))

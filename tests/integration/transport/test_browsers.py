@@ -51,7 +51,9 @@ async def test_every_answer_has_the_security_headers(monkeypatch: pytest.MonkeyP
         for answer in answers:
             _expect_secure(answer.headers)
             if answer.status_code != 431:
-                assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+                policy = answer.headers["content-security-policy"].split("; ")
+                assert {"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} <= set(policy)
+                assert not any(each.startswith("object-src") for each in policy), "default-src counts for plugins too"
         assert [answer.status_code for answer in answers] == [307, 400, 200, 404, 200, 200, 405, 431]
         monkeypatch.setattr(health, "JSONResponse", fails)
         monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", True)

@@ -70,6 +70,27 @@ async def test_a_large_head_within_the_bound_is_answered(shared: Served) -> None
 
 
 @pytest.mark.parametrize(
+    "framing",
+    [
+        b"content-length: 5\r\ntransfer-encoding: chunked",
+        b"transfer-encoding: chunked\r\ncontent-length: 5",
+        b"content-length: 5\r\ncontent-length: 0",
+        b"content-length: 5, 0",
+        b"content-length: +5",
+        b"content-length : 5",
+        b"transfer-encoding: chunked, identity",
+        b"transfer-encoding: xchunked",
+    ],
+)
+async def test_a_request_whose_end_is_open_to_doubt_is_refused_with_all_that_follows(
+    shared: Served, framing: bytes
+) -> None:
+    async with connected(shared) as (reader, writer):
+        writer.write(b"POST /livez HTTP/1.1\r\nhost: x\r\n" + framing + END + END + b"0\r\n\r\n" + GET + END)
+        assert set(await answers(reader)) <= {400}  # above all, what follows is not served
+
+
+@pytest.mark.parametrize(
     ("begun", "endless"),
     [
         (GET + b"x: ", b"y" * 65_536),  # a header that never ends

@@ -30,7 +30,26 @@ async def test_query_can_be_sent_by_get_and_a_mutation_cannot(client: httpx2.Asy
     assert (refused.status_code, refused.headers["allow"], only_code(refused)) == (405, "POST", "BAD_REQUEST")
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+async def test_words_of_a_client_are_a_value_of_the_answer_whatever_they_hold(
+    shared_client: httpx2.AsyncClient,
+) -> None:
+    words = '"}, "errors": [{"message": "no"}], "x": "\\" </script><script>\u2028\x00\r\n'
+    response = await ask(shared_client, "query($n:String!){hello(name:$n)}", variables={"n": words})
+    assert response.json()["data"] == {"hello": f"hello {words}"}
+    assert "errors" not in response.json()
+
+
+async def test_each_parameter_has_one_source_and_its_last_value_counts(shared_client: httpx2.AsyncClient) -> None:
+    read, write = "{hello}", "mutation{add(a:1,b:2)}"
+    last = await shared_client.get("/graphql", params=[("query", write), ("query", read)])
+    assert last.json()["data"] == {"hello": "hello world"}
+    refused = await shared_client.get("/graphql", params=[("query", read), ("query", write)])
+    assert refused.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    body = await shared_client.post("/graphql", params={"query": write, "operationName": "x"}, json={"query": read})
+    assert body.json()["data"] == {"hello": "hello world"}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE"])
 async def test_other_methods_are_not_allowed(shared_client: httpx2.AsyncClient, method: str) -> None:
     response = await shared_client.request(method, "/graphql")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")

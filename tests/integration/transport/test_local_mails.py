@@ -33,6 +33,28 @@ async def test_the_page_shows_the_latest_mail_first_and_runs_nothing_of_it(tmp_p
     assert "\r" not in page.text  # so that lines can be copied
 
 
+@pytest.mark.parametrize(
+    ("peer", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("::1", {}, 200),
+        ("::ffff:127.0.0.1", {}, 200),
+        ("192.168.1.7", {}, 404),
+        ("fe80::1%eth0", {}, 404),
+        ("::ffff:192.168.1.7", {}, 404),
+        ("", {}, 404),
+        ("127.0.0.1", {"x-forwarded-for": "192.168.1.7"}, 404),  # by a proxy that nobody has told of
+        ("127.0.0.1", {"forwarded": "for=192.168.1.7"}, 404),
+    ],
+)
+async def test_only_this_machine_sees_the_mails(
+    tmp_path: Path, peer: str, headers: dict[str, str], status: int
+) -> None:
+    transport = httpx2.ASGITransport(app=Starlette(routes=mail_routes(tmp_path)), client=(peer, 1))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://0.0.0.0") as client:
+        assert (await client.get("/mails", headers=headers)).status_code == status
+
+
 @pytest.mark.parametrize("environment", ["production", "test"])
 def test_mails_are_shown_in_development_only(tmp_path: Path, environment: str) -> None:
     given = {"environment": environment, "mail": "folder", "mail_folder": tmp_path, "s3_access_key": None}

@@ -1,6 +1,7 @@
 """People in every relation to each other, and everything that they posted, liked and wrote."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,21 +16,35 @@ from domain.ids import from_global_id, to_global_id
 from domain.places import Point, cell_of, name_key, place_id
 from domain.records.factors import PasskeyRecord
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
+from domain.records.notifications import NotificationKind
 from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
 from domain.records.uploads import FailureRecord
-from domain.records.users import AccountStanding, Device, UserRecord
+from domain.records.users import AccountStanding, Device, Role, UserRecord
 from domain.topics import hashtag_id
 from schema.notification import type_name_of
-from tests.integration.visibility.scene import NOBODY, Comment, Name, Notification, Post, Scene, Shown
+from tests.integration.visibility.scene import (
+    NOBODY,
+    Case,
+    Comment,
+    Entry,
+    Gid,
+    Name,
+    Notification,
+    Post,
+    Scene,
+    Shown,
+)
 from tests.support.factories import World, image, now
 from tests.support.uploads import insert_upload
 
 HOST = "host"  # blocks nobody and is blocked by nobody
 TARGETS = ("away", "suspended", "deleted", "private", "public")
-VIEWERS = ("stranger", "follower", "asker", "blocked", "blocker", "both_block", "muter")
+MODERATORS = ("moderator", "banned_moderator")
+VIEWERS = ("stranger", "follower", "asker", "blocked", "blocker", "both_block", "muter", *MODERATORS)
 EVERYBODY = (HOST, *VIEWERS, *TARGETS)  # targets comment last, so that their comments are the previews
 AUTHORS = (HOST, *TARGETS)
-MODERATED = (HOST, "private")  # authors of posts that moderators hide or remove
+MODERATED = (HOST, "private", "suspended")  # authors of posts that moderators hide, remove or label
+STATUSES = {"HIDDEN": ModerationAction.HIDE, "REMOVED": ModerationAction.REMOVE}
 TAGGED = (*TARGETS, "blocked", "blocker")  # some of them block an author later
 
 
@@ -71,6 +86,7 @@ class Cast:
         await cast._hide()
         if applied:
             await world.drain()
+            await cast._record_notifications([NotificationKind.DECIDED])
             scene = cast.scene
             for ended in (scene.sessions, scene.access_tokens):
                 ended.update(dict.fromkeys([gid for gid, name in ended.items() if name == "away"], NOBODY))
@@ -79,6 +95,7 @@ class Cast:
                     post.place = None
             scene.images |= {post.image: NOBODY for post in scene.posts.values() if post.deleted and post.image}
         await world.sources.users.delete(cast.records["deleted"].id, now())
+        cast.scene.deleted.add("deleted")
         return cast
 
     def viewer(self, name: Name | None) -> UserRecord | None:
@@ -107,6 +124,11 @@ class Cast:
             (identity,) = (await self.world.sources.factors.stored.of_user(user.id)).identities
             self.scene.identities[to_global_id("LinkedIdentity", identity.id)] = name
             self.scene.accounts[to_global_id("Viewer", user.id)] = name
+        for name in MODERATORS:
+            await self.world.sources.moderation.deciding.set_role(self.records[name].id, Role.MODERATOR, now())
+            self.records[name] = await self.world.stored_user(self.records[name].id)
+            self.scene.log.append(Entry(name))
+        self.scene.moderators.update(MODERATORS)
         self.scene.private.add("private")
         for name in AUTHORS:
             avatar = await self._upload(name, used_as_avatar=True)
@@ -134,6 +156,7 @@ class Cast:
             ("away", HOST),
             ("away", "public"),
             ("suspended", "public"),
+            ("suspended", "private"),
             ("stranger", HOST),
             ("public", "blocked"),
             ("public", "blocker"),
@@ -176,10 +199,16 @@ class Cast:
         deleted = await self._ready(author)
         await self._comment(deleted, "stranger")
         deleted.deleted = True
-        for status in ("HIDDEN", "REMOVED") if author in MODERATED else ():
-            moderated = await self._ready(author)
-            await self._comment(moderated, "stranger")
-            moderated.status = status
+        if author in MODERATED:
+            by_stranger = next(comment for comment in ready.comments if comment.author == "stranger")
+            await self._comment(ready, "follower", by_stranger)
+            for status in STATUSES:
+                moderated = await self._ready(author)
+                await self._comment(moderated, "stranger")
+                moderated.status = status
+            labelled = await self._ready(author)
+            await self._comment(labelled, "stranger")
+            labelled.sensitive = True
 
     async def _ready(self, author: Name) -> Post:
         everybody, targets = [self.records[name] for name in EVERYBODY], [self.records[name] for name in TARGETS]
@@ -220,18 +249,19 @@ class Cast:
         for fan in EVERYBODY:
             await self.world.sources.comment_likes.like(_id(own.gid), self.records[fan].id, now())
 
-    async def _record_notifications(self) -> None:
+    async def _record_notifications(self, kinds: Collection[NotificationKind] = tuple(NotificationKind)) -> None:
         names = {user.id: name for name, user in self.records.items()}
         for name, user in self.records.items():
             for record in await self.world.sources.notifications.changed_after(user.id, 0, 10_000):
                 gid = to_global_id(type_name_of(record), record.id)
                 post = record.post_id and to_global_id("Post", record.post_id)
                 comment = record.comment_id and to_global_id("Comment", record.comment_id)
+                decision = record.decision_id and to_global_id("Decision", record.decision_id)
                 actors = [names[actor] for actor in record.actor_ids]
                 notification = Notification(
-                    gid, name, record.seq, actors, record.actor_count, post or None, comment or None
+                    gid, name, record.seq, actors, record.actor_count, post or None, comment or None, decision or None
                 )
-                if not record.withdrawn:
+                if not record.withdrawn and record.kind in kinds:
                     self.scene.notifications[gid] = notification
 
     async def _hide(self) -> None:
@@ -262,20 +292,88 @@ class Cast:
         scene.hidden_accounts |= {"away", "suspended", "deleted"}
 
     async def _moderate(self) -> None:
-        """Decisions about posts and people, and a case that waits for one."""
+        """Decisions about posts, comments and people; cases that wait for one, and cases that are closed."""
+        for post in list(self.scene.posts.values()):
+            if post.status in STATUSES:
+                await self._decide(ReportTargetType.POST, post.gid, post.author, STATUSES[post.status])
+            if post.sensitive:
+                await self._decide(ReportTargetType.POST, post.gid, post.author, ModerationAction.LABEL_SENSITIVE)
+        for comment in list(self.scene.comments.values()):
+            is_below = comment.post.author in MODERATED and comment.post.status == "READY" and not comment.post.deleted
+            is_moderated = is_below and not comment.post.sensitive and comment.parent is None and not comment.deleted
+            if is_moderated and comment.author in ("asker", "stranger"):
+                comment.hidden, comment.removed = True, comment.author == "stranger"
+                action = ModerationAction.REMOVE if comment.removed else ModerationAction.HIDE
+                await self._decide(ReportTargetType.COMMENT, comment.gid, comment.author, action)
+        banned = self.scene.people["banned_moderator"]
+        await self._decide(ReportTargetType.USER, banned, "banned_moderator", ModerationAction.BAN)
+        self.records["banned_moderator"] = await self.world.stored_user(_id(banned))
+        for ended in (self.scene.sessions, self.scene.access_tokens):
+            ended.update(dict.fromkeys([gid for gid, name in ended.items() if name == "banned_moderator"], NOBODY))
+        self.scene.suspended.add("banned_moderator")
+        self.scene.hidden_accounts.add("banned_moderator")
+        await self._report()
+        await self._appeal()
+
+    async def _decide(self, kind: ReportTargetType, gid: Gid, subject: Name, action: ModerationAction) -> None:
+        """A decision of the moderator, whose case is closed with it."""
         moderation, scene = self.world.sources.moderation, self.scene
-        actions = {"HIDDEN": ModerationAction.HIDE, "REMOVED": ModerationAction.REMOVE}
-        for post in [post for post in scene.posts.values() if post.status in actions]:
-            subject_id = self.records[post.author].id
-            target = Target(id=_id(post.gid), type=ReportTargetType.POST, subject_id=subject_id)
-            ruling = Ruling(target=target, action=actions[post.status], statement="not here")
-            decision = await moderation.deciding.decide(ruling, now())
-            scene.decisions[to_global_id("Decision", decision.id)] = post.author
-        host = Target(id=self.records[HOST].id, type=ReportTargetType.USER, subject_id=self.records[HOST].id)
-        await moderation.reports.report(self.records["stranger"].id, host, ReportReason.SPAM, "", now())
-        case = await moderation.cases.open_about(host.id)
+        target = Target(id=_id(gid), type=kind, subject_id=self.records[subject].id)
+        by = self.records["moderator"].id
+        ruling = Ruling(target=target, action=action, moderator_id=by, statement="not here")
+        decision = await moderation.deciding.decide(ruling, now())
+        assert decision.case_id is not None
+        scene.decisions[to_global_id("Decision", decision.id)] = subject
+        scene.cases[to_global_id("ModerationCase", decision.case_id)] = Case(gid, subject, is_open=False)
+        scene.log.append(Entry(subject, "moderator"))
+
+    async def _report(self) -> None:
+        """Open cases about everything that moderators see and others may not."""
+        scene, moderation = self.scene, self.world.sources.moderation
+        removed_post = next(
+            post for post in scene.posts.values() if post.status == "REMOVED" and post.author == "private"
+        )
+        deleted_post = next(post for post in scene.posts.values() if post.deleted and post.author == HOST)
+        removed_comment = next(comment for comment in scene.comments.values() if comment.removed)
+        about: list[tuple[ReportTargetType, Gid, Name, list[Name]]] = [
+            (ReportTargetType.USER, scene.people[name], name, reporters)
+            for name, reporters in {
+                HOST: ["stranger", "deleted", "away", "banned_moderator"],
+                "suspended": ["blocker"],
+                "away": ["blocked"],
+                "deleted": ["follower"],
+                "moderator": ["stranger"],
+            }.items()
+        ]
+        about += [
+            (ReportTargetType.POST, removed_post.gid, "private", ["suspended"]),
+            (ReportTargetType.POST, deleted_post.gid, HOST, ["follower"]),
+            (ReportTargetType.COMMENT, removed_comment.gid, removed_comment.author, ["follower"]),
+        ]
+        for kind, gid, subject, reporters in about:
+            target = Target(id=_id(gid), type=kind, subject_id=self.records[subject].id)
+            for name in reporters:
+                await moderation.reports.report(self.records[name].id, target, ReportReason.SPAM, "", now())
+            case = await moderation.cases.open_about(target.id)
+            assert case is not None
+            scene.cases[to_global_id("ModerationCase", case.id)] = made = Case(gid, subject, reporters)
+            if gid == removed_post.gid:
+                await moderation.cases.claim(case.id, self.records["moderator"].id, now(), release=False)
+                made.claimed_by = "moderator"
+
+    async def _appeal(self) -> None:
+        """An appeal of the host against a decision."""
+        scene, decisions = self.scene, self.world.sources.moderation.decisions
+        gid = next(gid for gid, name in scene.decisions.items() if name == HOST)
+        (decision,) = await decisions.by_ids([_id(gid)])
+        assert decision is not None
+        await decisions.appeal(decision, "I beg to differ", now())
+        case = await self.world.sources.moderation.cases.open_about(decision.id)
         assert case is not None
-        scene.cases[to_global_id("ModerationCase", case.id)] = NOBODY
+        target = to_global_id("Post", decision.target_id)
+        appealed = Case(target, HOST, appealed=Entry(HOST, "moderator"))
+        scene.cases[to_global_id("ModerationCase", case.id)] = appealed
+        scene.log.append(Entry(HOST))
 
 
 def _id(gid: str) -> ObjectId:

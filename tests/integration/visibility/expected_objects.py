@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from domain.ids import from_global_id, to_global_id
 from domain.limits import PREVIEW_COMMENTS
 from tests.integration.visibility.rules import Rules, Viewer
-from tests.integration.visibility.scene import Comment, Gid, Name
+from tests.integration.visibility.scene import Comment, Entry, Gid, Name
 
 # ruff: noqa: ARG005  every entry takes the same three arguments
 Expected = Callable[[Rules, Viewer, Gid], Iterable[Gid]]
@@ -118,26 +118,42 @@ def _tagged(rules: Rules, viewer: Viewer, image: Gid) -> list[Gid]:
     )
 
 
-# Null or empty for everybody of the cast; what moderators see is in tests/e2e/test_moderation.py.
-FOR_MODERATORS = {
-    "Query.moderation",
-    "Moderation.queue",
-    "Moderation.log",
-    "ModerationCase.subject",
-    "ModerationCase.claimedBy",
-    "ModerationCase.appealedDecision",
-    "ModerationCase.reports",
-    "ModerationEvent.subject",
-    "ModerationEvent.moderator",
-    "Report.reporter",
-}
+def _existing(rules: Rules, names: Iterable[Name | None]) -> list[Gid]:
+    """The accounts of these people that moderators see, whatever their standing."""
+    people = [rules.scene.people[name] for name in names if name is not None]
+    return [person for person in people if rules.exists(person)]
 
 
-def _nothing(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
-    return []
+def _queue(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
+    return [gid for gid, case in rules.scene.cases.items() if case.is_open and rules.moderates(viewer)]
 
 
-_ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow")}
+def _entries(rules: Rules, viewer: Viewer, source: Gid) -> list[Entry]:
+    """The entries of the log or, of a case, the one that is appealed against."""
+    appealed = rules.scene.cases[source].appealed if source else None
+    entries = rules.scene.log if not source else [entry for entry in [appealed] if entry]
+    return entries if rules.moderates(viewer) else []
+
+
+def _subjects(rules: Rules, viewer: Viewer, source: Gid) -> list[Gid]:
+    return _existing(rules, [entry.subject for entry in _entries(rules, viewer, source)])
+
+
+def _moderators(rules: Rules, viewer: Viewer, source: Gid) -> list[Gid]:
+    return _existing(rules, [entry.moderator for entry in _entries(rules, viewer, source)])
+
+
+def _log(rules: Rules, viewer: Viewer, source: Gid) -> list[Gid]:
+    return _subjects(rules, viewer, source) + _moderators(rules, viewer, source)
+
+
+def _reporters(rules: Rules, viewer: Viewer, case: Gid) -> list[Gid]:
+    """None of those who reported the viewer."""
+    about = rules.scene.cases[case]
+    return [] if about.subject == viewer else _existing(rules, about.reporters)
+
+
+_ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow", "Decision")}
 
 EXPECTED: dict[str, Expected] = {
     "Query.node": _asked,
@@ -221,8 +237,23 @@ EXPECTED: dict[str, Expected] = {
     "CommentNotification.comment": lambda rules, viewer, notification: _visible(
         rules, viewer, [rules.scene.notifications[notification].comment]
     ),
+    "DecisionNotification.decision": lambda rules, viewer, notification: _visible(
+        rules, viewer, [rules.scene.notifications[notification].decision]
+    ),
     "Viewer.decisions": _mine("decisions"),
-    **dict.fromkeys(FOR_MODERATORS, _nothing),
+    "Query.moderation": lambda rules, viewer, root: _queue(rules, viewer, root) + _log(rules, viewer, root),
+    "Moderation.queue": _queue,
+    "Moderation.log": _log,
+    "ModerationEvent.subject": _subjects,
+    "ModerationEvent.moderator": _moderators,
+    "ModerationCase.target": lambda rules, viewer, case: [
+        gid for gid in [rules.scene.cases[case].target] if rules.exists(gid)
+    ],
+    "ModerationCase.subject": lambda rules, viewer, case: _existing(rules, [rules.scene.cases[case].subject]),
+    "ModerationCase.claimedBy": lambda rules, viewer, case: _existing(rules, [rules.scene.cases[case].claimed_by]),
+    "ModerationCase.appealedDecision": _log,
+    "ModerationCase.reports": _reporters,
+    "Report.reporter": _reporters,
     "Subscription.notificationAdded": _notices,
     "NotificationEvent.notification": _notices,
     "Subscription.uploadUpdated": _asked,
@@ -244,5 +275,6 @@ COUNTS: dict[str, str] = {
     "PostNotification.actorCount": "of all who did it",
     "CommentNotification.actorCount": "of all who did it",
     "FollowNotification.actorCount": "of the one who did it",
+    "DecisionNotification.actorCount": "of nobody",
     "Viewer.unreadNotificationCount": "of what the list shows: tested in test_subscriptions",
 }

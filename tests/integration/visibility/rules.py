@@ -8,13 +8,16 @@
 4. Until a post is ready, and while moderators hide it, only its author sees it. Nobody sees what is deleted or
    removed.
 5. A comment needs a visible post and an author whom you meet; a reply needs a visible parent too. Only its author sees
-   a hidden comment.
+   a hidden comment, and nobody a removed one.
 6. Only the recipient sees a notification, and only if its object is visible and one of its actors can be met.
 7. Only the owner sees uploads, what moderators decided about them, sessions, access tokens, passkeys, identities and
    `Viewer`. An image is visible with its post or as an avatar, and else to its owner.
 8. Nobody sees a tag while there is a block between the author and the tagged user.
-9. Everybody sees hashtags, and places of posts that everybody can read. Listed under them are ready posts of accounts
-   that everybody can read, but for those of people whom you have muted.
+9. Moderators who are not suspended see all cases and the log, with everybody and everything that is not deleted; who
+   reported themselves they do not see. Elsewhere they see what others see.
+10. Everybody who sees a post sees whether it is labelled sensitive.
+11. Everybody sees hashtags, and places of posts that everybody can read. Listed under them are ready posts of accounts
+    that everybody can read, but for those of people whom you have muted.
 """
 
 from dataclasses import dataclass
@@ -71,7 +74,7 @@ class Rules:
         """Rule 5."""
         if comment.deleted or not self.sees_post(viewer, comment.post) or not self.can_meet(viewer, comment.author):
             return False
-        if comment.hidden and viewer != comment.author:
+        if comment.removed or (comment.hidden and viewer != comment.author):
             return False
         return comment.parent is None or self.sees_comment(viewer, comment.parent)
 
@@ -97,6 +100,17 @@ class Rules:
             return True
         return self.scene.images[image] == viewer
 
+    def moderates(self, viewer: Viewer) -> bool:
+        """Rule 9."""
+        return viewer in self.scene.moderators and viewer not in self.scene.suspended
+
+    def exists(self, gid: Gid) -> bool:
+        """Whether an account, a post or a comment is not deleted: moderators see it in their view."""
+        scene = self.scene
+        if gid in scene.people.values():
+            return scene.name_of(gid) not in scene.deleted
+        return not (scene.posts[gid] if gid in scene.posts else scene.comments[gid]).deleted
+
     def sees(self, viewer: Viewer, gid: Gid) -> bool:
         """Whether a viewer who asks for an object by its id gets it."""
         scene = self.scene
@@ -108,8 +122,7 @@ class Rules:
             return self.sees_comment(viewer, scene.comments[gid])
         if gid in scene.notifications:
             return self.sees_notification(viewer, scene.notifications[gid])
-        if gid in scene.images:
-            return self.sees_image(viewer, gid)
-        return (
-            gid in scene.hashtags or gid in scene.places or any(owners.get(gid, "") == viewer for owners in scene.owned)
-        )
+        if gid in scene.images or gid in scene.cases:
+            return self.moderates(viewer) if gid in scene.cases else self.sees_image(viewer, gid)
+        is_open = gid in scene.hashtags or gid in scene.places
+        return is_open or any(owners.get(gid, "") == viewer for owners in scene.owned)

@@ -15,6 +15,7 @@ class Post:
     gid: Gid
     author: Name
     status: str = "READY"
+    sensitive: bool = False  # labelled by moderators
     deleted: bool = False
     image: Gid | None = None
     likers: list[Name] = field(default_factory=list)
@@ -35,6 +36,7 @@ class Comment:
     parent: "Comment | None" = None
     deleted: bool = False
     hidden: bool = False  # by a screen or a moderator
+    removed: bool = False  # by a moderator, and hidden too
     mentions: list[Name] = field(default_factory=list)
 
 
@@ -49,6 +51,27 @@ class Notification:
     actor_count: int
     post: Gid | None
     comment: Gid | None
+    decision: Gid | None = None
+
+
+@dataclass
+class Entry:
+    """An entry of the moderators' log, by whom it is (None: nobody of the cast) and about whom."""
+
+    subject: Name
+    moderator: Name | None = None
+
+
+@dataclass
+class Case:
+    """A case of the moderators, open unless said otherwise; `appealed` is what an appeal is against."""
+
+    target: Gid
+    subject: Name
+    reporters: list[Name] = field(default_factory=list)
+    claimed_by: Name | None = None
+    appealed: Entry | None = None
+    is_open: bool = True
 
 
 @dataclass
@@ -59,6 +82,7 @@ class Scene:
     private: set[Name] = field(default_factory=set)
     hidden_accounts: set[Name] = field(default_factory=set)  # deactivated, suspended or deleted
     suspended: set[Name] = field(default_factory=set)
+    deleted: set[Name] = field(default_factory=set)
     follows: set[tuple[Name, Name]] = field(default_factory=set)
     requests: set[tuple[Name, Name]] = field(default_factory=set)
     blocks: set[tuple[Name, Name]] = field(default_factory=set)
@@ -79,12 +103,15 @@ class Scene:
     hashtags: dict[Gid, str] = field(default_factory=dict)  # with their names
     places: set[Gid] = field(default_factory=set)
     followed_hashtags: set[tuple[Name, Gid]] = field(default_factory=set)
-    cases: dict[Gid, Name] = field(default_factory=dict)  # of moderators: nobody's of the cast
+    moderators: set[Name] = field(default_factory=set)
+    cases: dict[Gid, Case] = field(default_factory=dict)
+    log: list[Entry] = field(default_factory=list)
 
     @property
     def all_ids(self) -> list[Gid]:
         """The global ids of all objects that exist or existed."""
-        shown = (self.posts, self.comments, self.notifications, self.images, self.hashtags, self.places)
+        listed = (self.hashtags, self.places)
+        shown = (self.posts, self.comments, self.notifications, self.images, self.cases, *listed)
         owned = [gid for kind in self.owned for gid in kind]
         return [*self.people.values(), *(gid for kind in shown for gid in kind), *owned]
 
@@ -92,7 +119,7 @@ class Scene:
     def owned(self) -> tuple[dict[Gid, Name], ...]:
         """What its owner alone sees, by id."""
         credentials = (self.sessions, self.access_tokens, self.passkeys, self.identities)
-        return (self.uploads, *credentials, self.accounts, self.exports, self.decisions, self.cases)
+        return (self.uploads, *credentials, self.accounts, self.exports, self.decisions)
 
     def name_of(self, gid: Gid) -> Name:
         """The name of an account."""

@@ -8,6 +8,7 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    GraphQLUnionType,
     get_named_type,
 )
 
@@ -22,7 +23,7 @@ PAGE_FIELDS = {"edges", "node"}  # of connections and edges
 def _leading() -> set[str]:
     """The types whose objects have an id, or have a field that leads to such an object."""
     composite = [type_ for type_ in TYPES.values() if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)]
-    names = {type_.name for type_ in composite if is_node(type_)}
+    names = {type_.name for type_ in TYPES.values() if is_node(type_)}
     while more := {
         type_.name
         for type_ in composite
@@ -33,7 +34,9 @@ def _leading() -> set[str]:
 
 
 def is_node(named: GraphQLNamedType) -> bool:
-    """Whether the objects of a type have global ids."""
+    """Whether the objects of a type, or of each type of a union, have global ids."""
+    if isinstance(named, GraphQLUnionType):
+        return all(is_node(each) for each in named.types)
     return named is NODE or (isinstance(named, GraphQLObjectType | GraphQLInterfaceType) and NODE in named.interfaces)
 
 
@@ -96,6 +99,8 @@ def _is_id(given: Any) -> bool:
 
 def select_ids(named: GraphQLNamedType) -> str:
     """The selection of a field of this type that gives the ids of the objects that it leads to, and no more."""
+    if isinstance(named, GraphQLUnionType):
+        return "__typename ... on Node { id }"
     return "__typename id" if is_node(named) else select_leading_fields(named)
 
 
@@ -134,12 +139,12 @@ def _collect_field(coordinate: str, target: GraphQLNamedType, value: Any, source
         if item is None:
             continue
         if coordinate:
-            shown[coordinate, source].extend(_ids(target, item))
+            shown[coordinate, source].extend(ids_in(target, item))
         if not is_node(target):
             collect_shown(target, item, source, shown)
 
 
-def _ids(named: GraphQLNamedType, value: dict[str, Any]) -> list[Gid]:
+def ids_in(named: GraphQLNamedType, value: dict[str, Any]) -> list[Gid]:
     """The ids in an answer, at any depth."""
     if is_node(named):
         return [value["id"]]
@@ -147,5 +152,5 @@ def _ids(named: GraphQLNamedType, value: dict[str, Any]) -> list[Gid]:
     for name, target in leading_fields(named):
         inside = value.get(f"{named.name}_{name}")
         for item in inside if isinstance(inside, list) else [inside]:
-            ids += [] if item is None else _ids(target, item)
+            ids += [] if item is None else ids_in(target, item)
     return ids

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from domain.ids import from_global_id, to_global_id
 from tests.integration.visibility.cast import EVERYBODY, Cast
-from tests.integration.visibility.expected_objects import COUNTS, EXPECTED, FOR_MODERATORS
+from tests.integration.visibility.expected_objects import COUNTS, EXPECTED
 from tests.integration.visibility.rules import Rules
 from tests.integration.visibility.scene import Gid, Name, Shown
 from tests.integration.visibility.schema_fields import (
@@ -16,9 +16,11 @@ from tests.integration.visibility.schema_fields import (
     collect_shown,
     fields_that_count,
     fields_that_show_objects,
+    ids_in,
     select_everything,
     select_leading_fields,
 )
+from tests.support.emptying import empty
 from tests.support.factories import World
 
 ROOT = ""  # stands for the object of root fields
@@ -27,15 +29,15 @@ NODES = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {select_everything(NODE)} 
 OWN = f"""{{
   viewer {{ id {select_leading_fields(TYPES["Viewer"])} }}
   feed(first: 50) {{ edges {{ node {{ id }} hashtag {{ id }} }} }}
-  moderation {{ queue {{ edges {{ node {{ id }} }} }} }}
+  moderation {{ {select_leading_fields(TYPES["Moderation"])} }}
   notifications(first: 50) {{ edges {{ node {{ id }} }} }}
 }}"""
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["before workers run", "when nothing is pending"])
 async def cast(request: pytest.FixtureRequest, world: World) -> Cast:
-    """The cast, before the workers heard of blocks and deletions, and after."""
-    return await Cast.create(world, applied=request.param)
+    """The cast, alone in the world, before the workers heard of blocks and deletions, and after."""
+    return await Cast.create(await empty(world), applied=request.param)
 
 
 async def read_everything(cast: Cast, viewer: Name | None) -> Shown:
@@ -84,7 +86,10 @@ async def _own(cast: Cast, viewer: Name, shown_ids: Shown) -> None:
     answer = await ask(cast, viewer, OWN)
     shown_ids["Query.viewer", ROOT] = [answer["viewer"]["id"]]
     collect_shown(TYPES["Viewer"], answer["viewer"], ROOT, shown_ids)
-    shown_ids["Query.moderation", ROOT] = [] if answer["moderation"] is None else [answer["moderation"]]
+    shown_ids["Query.moderation", ROOT] = []
+    if answer["moderation"] is not None:
+        shown_ids["Query.moderation", ROOT] = ids_in(TYPES["Moderation"], answer["moderation"])
+        collect_shown(TYPES["Moderation"], answer["moderation"], ROOT, shown_ids)
     hashtags = [edge["hashtag"] for edge in answer["feed"]["edges"]]
     shown_ids["FeedEdge.hashtag", ROOT] = [hashtag["id"] for hashtag in hashtags if hashtag is not None]
     for name in ("feed", "notifications"):
@@ -133,7 +138,19 @@ async def test_every_field_shows_somebody_something(cast: Cast) -> None:
         field for viewer in EVERYBODY for (field, _), shown in (await read_everything(cast, viewer)).items() if shown
     }
     live = {field for field in EXPECTED if field.startswith(("Subscription.", "NotificationEvent."))}
-    assert set(EXPECTED) - used == live | FOR_MODERATORS
+    assert set(EXPECTED) - used == live
+
+
+@pytest.mark.parametrize("viewer", [None, *EVERYBODY])
+async def test_the_label_of_a_sensitive_post_is_shown_with_it(cast: Cast, viewer: Name | None) -> None:
+    rules, gids = Rules(cast.scene), list(cast.scene.posts)
+    document = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Post { id isSensitive } } }"
+    shown: dict[Gid, bool] = {}
+    for start in range(0, len(gids), BATCH):
+        nodes = (await ask(cast, viewer, document, ids=gids[start : start + BATCH]))["nodes"]
+        shown |= {node["id"]: node["isSensitive"] for node in nodes if node is not None}
+    assert shown == {gid: post.sensitive for gid, post in cast.scene.posts.items() if rules.sees_post(viewer, post)}
+    assert any(shown.values())
 
 
 def describe_all(cast: Cast, gids: list[Gid]) -> list[str]:

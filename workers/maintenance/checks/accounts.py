@@ -46,17 +46,21 @@ def _is_of_deactivated(session: Document, related: Related) -> object:
     return is_away and not is_pending(account, Task.END_SESSIONS)
 
 
-def _is_unrestricted(session: Document, related: Related) -> object:
+def _is_of_another_standing(session: Document, related: Related) -> object:
     account = related.account(session["user_id"])
-    is_suspended = account is not None and account.get("state") == UserState.SUSPENDED.value
-    return is_suspended and not session.get("is_restricted")
+    if account is None or is_pending(related.documents["decisions"].get(account.get("standing_by")), Task.END_SESSIONS):
+        return False
+    return bool(session.get("is_restricted")) is not (account.get("state") == UserState.SUSPENDED.value)
+
+
+async def _end_outdated(sources: Sources, session_id: ObjectId) -> None:
+    session = await sources.database["sessions"].find_one({"_id": session_id}, {"user_id": 1})
+    if session is not None:
+        await sources.moderation.deciding.end_sessions(session["user_id"])
 
 
 DELETED_ACCOUNTS = Check(collection="users", find=from_snapshot(_find_left), repairs={LEFT: by_id(_clean_up_again)})
 FACTORS = rules_check("factors", [must_exist("_id", "users", delete_from("factors"))], refers_to={"_id": "users"})
-IDENTITIES = rules_check(
-    "identity_links", [must_exist("user_id", "users", delete_from("identity_links"))], refers_to={"user_id": "users"}
-)
 SESSIONS = rules_check(
     "sessions",
     [
@@ -69,11 +73,11 @@ SESSIONS = rules_check(
         ),
         Rule(
             name="standing",
-            why="its account was suspended since, and it did not end",
-            is_broken=_is_unrestricted,
-            repair=delete_from("sessions"),
+            why="its account was suspended or restored since, and it did not end",
+            is_broken=_is_of_another_standing,
+            repair=_end_outdated,
         ),
     ],
-    refers_to={"user_id": "users"},
+    refers_to={"user_id": "users", "users.standing_by": "decisions"},
     unread=["access_hash", "refresh_hash", "spent_hashes"],
 )

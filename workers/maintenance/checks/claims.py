@@ -20,7 +20,7 @@ from workers.maintenance.checks.check import Check, Finding, by_id, from_snapsho
 UNCLAIMED = "user.unclaimed"
 ORPHAN = "claim"
 ORPHAN_KEY = "claim.key"
-_FIELDS = dict.fromkeys(("state", "former_handles", *Claimed), 1)
+_FIELDS = dict.fromkeys(("state", "former_handles", "former_emails", *Claimed), 1)
 
 
 async def _find_unclaimed(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:

@@ -6,6 +6,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.jobs import Task
+from workers.maintenance.checks.moderated_content import COMMENT_HAS_DECISION, REMOVED_IS_HIDDEN
 from workers.maintenance.checks.record_rules import (
     Related,
     Rule,
@@ -47,5 +48,7 @@ _RULES = (
         is_broken=is_kept_tombstone,
         repair=add_tasks("comments", Task.COUNT, Task.NOTIFY, Task.CLEAN_UP),
     ),
+    REMOVED_IS_HIDDEN,
+    COMMENT_HAS_DECISION,
 )
 COMMENTS = rules_check("comments", _RULES, refers_to={"post_id": "posts", "parent_id": "comments"}, unread=["text"])

@@ -5,6 +5,7 @@ from datasources.s3.keys import is_public
 from domain.jobs import Task
 from domain.records.posts import PostStatus
 from domain.records.users import UserState
+from workers.maintenance.checks.moderated_content import POST_HAS_DECISION
 from workers.maintenance.checks.record_rules import (
     Related,
     Rule,
@@ -60,6 +61,7 @@ _RULES = (
         is_broken=_is_in_the_wrong_area,
         repair=add_tasks("posts", Task.MOVE_FILES),
     ),
+    POST_HAS_DECISION,
 )
 POSTS = rules_check(
     "posts",

@@ -20,7 +20,9 @@ from domain.records.users import UserState
 from workers.maintenance.checks.check import Check, Finding, RepairById, by_id, from_snapshot
 
 Pair = tuple[ObjectId, ObjectId]
-_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1, "state": 1, "pulled": 1, "standing_by": 1}
+_READ_OF_OTHERS = dict.fromkeys(
+    ("deleted", "outbox", "is_private", "state", "pulled", "status", "standing_by", "moderated_by"), 1
+)
 
 
 class Related(msgspec.Struct, frozen=True):
@@ -51,13 +53,14 @@ def rules_check(
     collection: str,
     rules: Sequence[Rule],
     *,
-    refers_to: Mapping[str, str] | None = None,
+    refers_to: Mapping[str, str | Sequence[str]] | None = None,
     unread: Sequence[str] = (),
     find_blocks: FindBlocks | None = None,
 ) -> Check:
     """The check of a collection's rules; a finding's kind is `<record>.<name of the rule>`.
 
-    `refers_to` says which field holds the id of a document of which collection; `unread` fields no rule needs.
+    `refers_to` says which field holds the id of a document of which collection, or of one of several. A field of what
+    is referred to stands after its collection, as in `users.standing_by`. `unread` names fields that no rule needs.
     """
     record = collection.removesuffix("s")
 
@@ -79,17 +82,22 @@ def rules_check(
 
 
 async def _find_referred(
-    sources: Sources, refers_to: Mapping[str, str], documents: Sequence[Document], session: Session
+    sources: Sources, refers_to: Mapping[str, str | Sequence[str]], documents: Sequence[Document], session: Session
 ) -> dict[str, dict[Any, Document]]:
-    ids: dict[str, set[Any]] = {}
-    for field, target in refers_to.items():
-        ids.setdefault(target, set()).update(row[field] for row in documents if row.get(field) is not None)
-    return {
-        target: await find_by_ids(
-            sources.database[target], list(of_target), projection=_READ_OF_OTHERS, session=session
-        )
-        for target, of_target in ids.items()
-    }
+    found: dict[str, dict[Any, Document]] = {}
+    for is_further in (False, True):  # first what the documents name, then what that names
+        ids: dict[str, set[Any]] = {}
+        for name, targets in refers_to.items():
+            collection, _, field = name.rpartition(".")
+            if bool(collection) is is_further:
+                rows = found[collection].values() if collection else documents
+                named = {row[field] for row in rows if row.get(field) is not None}
+                for target in [targets] if isinstance(targets, str) else targets:
+                    ids.setdefault(target, set()).update(named)
+        for target, of_target in ids.items():
+            options: dict[str, Any] = {"projection": _READ_OF_OTHERS, "session": session}
+            found[target] = await find_by_ids(sources.database[target], list(of_target), **options)
+    return found
 
 
 def must_exist(field: str, target: str, repair: RepairById | None = None) -> Rule:

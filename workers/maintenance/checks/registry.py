@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, FACTORS, IDENTITIES, SESSIONS
+from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, FACTORS, SESSIONS
 from workers.maintenance.checks.blocks_and_mutes import BLOCKS, MUTES
 from workers.maintenance.checks.check import Check, Repair
 from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
@@ -15,6 +15,7 @@ from workers.maintenance.checks.feed_pages import FEED_PAGES
 from workers.maintenance.checks.files import FILES
 from workers.maintenance.checks.followers import LISTED_FOLLOWERS, UNLISTED_FOLLOWERS
 from workers.maintenance.checks.follows import FOLLOWS
+from workers.maintenance.checks.identities import IDENTITIES, LISTED_IDENTITIES
 from workers.maintenance.checks.ids import IDS
 from workers.maintenance.checks.inboxes import INBOXES
 from workers.maintenance.checks.indexes import INDEXES
@@ -54,6 +55,7 @@ CHECKS: Sequence[Check] = (
     SESSIONS,
     FACTORS,
     IDENTITIES,
+    LISTED_IDENTITIES,
     STANDINGS,
     DECISIONS,
     CASES,

@@ -1,13 +1,12 @@
 """Registrations beside other versions, other settings and one another; alerts of logins on new devices."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
-from config import Settings
 from datasources.accounts.mail_tokens import MailToken
 from datasources.mail.letters import texts_of
 from domain.errors import Refusal
@@ -16,8 +15,8 @@ from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
-from tests.support.factories import World, changed_sources, now, opened, own_database
-from tests.support.mail_server import MailServer, html_of, running_mail_server, text_of, token_in
+from tests.support.factories import World, changed_sources, now
+from tests.support.mail_server import MailServer, html_of, text_of, token_in
 from tests.support.maintenance import find_faults
 from tests.support.operation_counter import OperationCounter
 
@@ -26,20 +25,6 @@ REGISTER = """mutation ($input: RegisterInput!) {
 }"""
 VERIFY = "mutation ($input: VerifyEmailInput!) { verifyEmail(input: $input) { userErrors { code } deviceToken } }"
 LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } deviceToken } }"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[MailServer]:
-    async with running_mail_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def world(shared_settings: Settings, server: MailServer) -> AsyncIterator[World]:
-    """A world in which verification is required, as mails are sent."""
-    with own_database(shared_settings) as settings:
-        async with opened(server.settings(settings)) as world:
-            yield world
 
 
 async def run(world: World, document: str, **given: Any) -> Any:
@@ -78,7 +63,12 @@ async def test_an_account_that_must_be_verified_later_is_there_at_once(world: Wo
     await world.drain()
     (mail,) = server.mails
     assert "ana" not in text_of(mail).replace("ana@example.com", "")
-    assert (await run(later, VERIFY, token=token_in(mail)))["userErrors"] == []
+    unproven = {"userErrors": [{"code": "IDENTITY_NOT_CONFIRMED"}], "deviceToken": None}
+    assert await run(later, VERIFY, token=token_in(mail)) == unproven  # else who has the address verifies it for others
+    assert await run(later, VERIFY, token=token_in(mail), deviceToken=first["deviceToken"]) == unproven
+    wrong = await run(later, VERIFY, token=token_in(mail), password=f"{PASSWORD}!")
+    assert wrong["userErrors"] == [{"code": "INVALID_CREDENTIALS"}]
+    assert (await run(later, VERIFY, token=token_in(mail), password=PASSWORD))["userErrors"] == []
     user = await world.sources.users.by_username("ana")
     assert user is not None
     assert await world.sources.account.emails.is_verified(user.id)
@@ -146,7 +136,7 @@ async def test_an_address_that_was_taken_meanwhile_makes_no_account(world: World
     token = await token_of(world, server, "ana@example.com")
     await world.sources.users.register("other", "ANA@example.com", "no hash", "Other", now())
     with pytest.raises(Refusal) as refused:
-        await world.sources.account.registrations.complete(token)
+        await world.sources.account.registrations.complete(token, password_hash="another hash")
     assert refused.value.code == "EMAIL_TAKEN"
     assert await world.sources.users.by_username("ana") is None
     assert not (await world.sources.mail_tokens._tokens.find_one({"_id": token.id}) or {}).get("used")
@@ -157,12 +147,12 @@ async def test_what_a_registration_leaves_is_right(world: World, server: MailSer
     await begun(world, "ana", "ana@example.com")
     assert await find_faults(world) == []
     token = await token_of(world, server, "ana@example.com")
-    assert await world.sources.account.registrations.complete(token)
+    assert await world.sources.account.registrations.complete(token, password_hash="another hash")
     assert await find_faults(world) == []
     claims = await world.sources.database["claims"].find().to_list()
     assert {claim["user_id"] for claim in claims} == {token.user_id}
     assert await world.sources.database["registrations"].count_documents({}) == 0
-    assert not await world.sources.account.registrations.complete(token)
+    assert not await world.sources.account.registrations.complete(token, password_hash="another hash")
 
 
 async def test_a_token_of_a_deleted_account_does_nothing(world: World, server: MailServer) -> None:
@@ -173,23 +163,24 @@ async def test_a_token_of_a_deleted_account_does_nothing(world: World, server: M
     assert not await world.sources.account.emails.verify(token)
 
 
-async def test_a_changed_address_is_claimed_and_the_old_one_is_free(world: World, server: MailServer) -> None:
+async def test_a_changed_address_is_claimed_and_the_old_one_is_told(world: World, server: MailServer) -> None:
     ana, tokens = await world.user(), world.sources.mail_tokens
     made = await tokens.make(TokenPurpose.EMAIL, "New@example.com", ana.id)
     assert await world.sources.account.emails.verify(await tokens.find(made))
     assert await find_faults(world) == []
     assert await world.sources.users.email_of(ana.id) == "New@example.com"
-    await world.sources.users.register("other", f"{ana.username}@example.com", "no hash", "Other", now())
     await world.drain()
     assert [mail["To"] for mail in server.mails] == [f"{ana.username}@example.com"]
 
 
 async def test_a_login_on_a_new_device_is_told_by_mail(world: World, server: MailServer) -> None:
-    await run(world, REGISTER, username="ana", email="ana@example.com", password=PASSWORD)
+    made = await run(world, REGISTER, username="ana", email="ana@example.com", password=PASSWORD)
     token = token_in((await sent(world, server))[-1])
-    first, retried = [await run(world, VERIFY, token=token) for _ in range(2)]
-    assert first["deviceToken"]
+    proof = {"token": token, "deviceToken": made["deviceToken"]}
+    first, retried = [await run(world, VERIFY, **proof) for _ in range(2)]
+    assert first["deviceToken"] == made["deviceToken"]
     assert first == retried
+    assert (await run(world, VERIFY, token=token, deviceToken="x"))["userErrors"] == [{"code": "TOKEN_EXPIRED"}]
     given = {"login": "ana", "password": PASSWORD, "clientName": "A phone"}
     known = await run(world, LOGIN, **given, deviceToken=first["deviceToken"])
     assert known["deviceToken"] == first["deviceToken"]
@@ -202,6 +193,67 @@ async def test_a_login_on_a_new_device_is_told_by_mail(world: World, server: Mai
     await run(world, LOGIN, **given, deviceToken=new["deviceToken"])
     assert (await run(world, LOGIN, **{**given, "password": "a wrong one"}))["userErrors"]
     assert len(await sent(world, server)) == 2
+
+
+async def test_nobody_gets_the_tokens_of_a_login_without_its_alert(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the process dies, or MongoDB is away, between the session and the mail."""
+    await run(with_verification(world, "off"), REGISTER, username="ana", email="ana@example.com", password=PASSWORD)
+
+    async def fail(*_given: Any, **_rest: Any) -> None:
+        raise AutoReconnect("away")
+
+    monkeypatch.setattr(world.sources.mails, "add", fail)
+    context = Context(world.sources, None, "test", "192.0.2.1")
+    given = {"input": {"login": "ana", "password": PASSWORD}}
+    result = await schema.execute(LOGIN, given, context_value=context)
+    assert (result.data, bool(result.errors)) == ({"login": None}, True)
+
+
+async def test_who_registers_with_anothers_address_does_not_know_the_password(world: World, server: MailServer) -> None:
+    given = {"username": "ana", "email": "victim@example.com", "password": PASSWORD}
+    thiefs = await run(world, REGISTER, **given, idempotencyKey="k" * 20)
+    token = token_in((await sent(world, server))[-1])
+    for wrong in ({}, {"deviceToken": ""}, {"deviceToken": "x"}, {"deviceToken": f"{thiefs['deviceToken']}x"}):
+        unproven = await run(world, VERIFY, token=token, **wrong)
+        assert unproven == {"userErrors": [{"code": "IDENTITY_NOT_CONFIRMED"}], "deviceToken": None}
+    assert (await run(world, VERIFY, token=token, password="short"))["userErrors"] == [{"code": "WEAK_PASSWORD"}]
+    assert await world.sources.users.by_username("ana") is None
+    own = "the password of the victim"
+    first, retried = [await run(world, VERIFY, token=token, password=own) for _ in range(2)]
+    assert first["userErrors"] == []
+    assert first == retried
+    assert (await run(world, VERIFY, token=token, password=PASSWORD))["userErrors"] == [{"code": "TOKEN_EXPIRED"}]
+    given = {"login": "ana", "clientName": "x", "deviceToken": thiefs["deviceToken"]}
+    assert (await run(world, LOGIN, **given, password=PASSWORD))["userErrors"] == [{"code": "INVALID_CREDENTIALS"}]
+    assert (await run(world, LOGIN, **given, password=own))["userErrors"] == []
+    alert = (await sent(world, server))[-1]
+    assert alert["Subject"] == texts_of("en")[MailKind.NEW_LOGIN]["subject"]  # the thief's device was never known
+    stored = await world.sources.database["users"].find_one({"username": "ana"})
+    assert stored is not None
+    assert "registered_on" not in stored
+
+
+async def test_concurrent_duplicates_of_a_confirmation_make_one_account(world: World, server: MailServer) -> None:
+    """Each with another password: one of them is the account's, and only who sent that one gets in."""
+    await run(world, REGISTER, username="ana", email="ana@example.com", password=PASSWORD)
+    token = token_in((await sent(world, server))[-1])
+    answers = await asyncio.gather(*(run(world, VERIFY, token=token, password=f"{PASSWORD} {n}") for n in range(4)))
+    in_ = [number for number, answer in enumerate(answers) if answer["userErrors"] == []]
+    assert len(in_) == 1
+    for number in range(4):
+        logged_in = await run(world, LOGIN, login="ana", password=f"{PASSWORD} {number}")
+        assert (logged_in["userErrors"] == []) is (number in in_)
+
+
+async def test_a_retried_registration_gets_the_same_device_token(world: World) -> None:
+    given = {"username": "ana", "email": "ana@example.com", "password": PASSWORD, "idempotencyKey": "k" * 20}
+    answers = await asyncio.gather(*(run(world, REGISTER, **given) for _ in range(3)))
+    assert answers == answers[:1] * 3
+    assert answers[0]["tokens"] is None
+    stored = repr(await world.sources.database["registrations"].find().to_list())
+    assert answers[0]["deviceToken"] not in stored
 
 
 async def sent(world: World, server: MailServer) -> list[Any]:

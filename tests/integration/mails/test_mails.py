@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
-from config import Settings
 from datasources.mail.letters import texts_of
 from datasources.mail.transport import MailOutageError, open_transport
 from datasources.mongo import clock
 from datasources.mongo.transactions import in_transaction
 from domain.mails import MAILS, MailKind
-from tests.support.factories import World, changed_sources, opened, own_database
+from tests.support.factories import World, changed_sources, opened
 from tests.support.mail_server import TAKEN, MailServer, html_of, mails_to, running_mail_server, text_of
 from tests.support.waiting import eventually
 from tests.support.workers import failures
@@ -31,19 +29,6 @@ from workers.runtime.outbox_relay import relay_due
 
 CHANGED = MailKind.PASSWORD_CHANGED
 SUBJECT = texts_of("en")[CHANGED]["subject"]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[MailServer]:
-    async with running_mail_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def world(shared_settings: Settings, server: MailServer) -> AsyncIterator[World]:
-    with own_database(shared_settings) as settings:
-        async with opened(server.settings(settings)) as world:
-            yield world
 
 
 async def rows(world: World) -> list[dict[str, Any]]:
