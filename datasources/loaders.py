@@ -26,6 +26,7 @@ from domain.records.comments import CommentRecord
 from domain.records.likes import LikeRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
+from domain.records.saves import CollectionRecord
 from domain.records.topics import HashtagRecord, PlaceRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
@@ -38,6 +39,7 @@ from domain.visibility import (
     can_meet,
     can_show_tag,
     can_view_blocked,
+    can_view_collection,
     can_view_comment,
     can_view_notification,
     can_view_post,
@@ -49,6 +51,7 @@ _BATCH_SIZES = Distribution("photogram_loader_keys", "Keys of one call of a data
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 Authored = TypeVar("Authored", PostRecord, CommentRecord)
+Owned = TypeVar("Owned", PostRecord, CommentRecord, CollectionRecord)
 
 
 def _loader(
@@ -139,6 +142,16 @@ class Loaders:
         return await self._likes(self._sources.kept_comment_likes, comment_ids)
 
     @_loader
+    async def viewer_has_saved_post(self, post_ids: Sequence[ObjectId]) -> Sequence[bool]:
+        viewer_id, saved = self._viewer_id, self._sources.saved.posts
+        return [False] * len(post_ids) if viewer_id is None else await saved.by_posts(viewer_id, post_ids)
+
+    @_loader
+    async def viewer_collections_by_post(self, post_ids: Sequence[ObjectId]) -> Sequence[Sequence[CollectionRecord]]:
+        viewer_id, collections = self._viewer_id, self._sources.saved.collections
+        return [()] * len(post_ids) if viewer_id is None else await collections.by_posts(viewer_id, post_ids)
+
+    @_loader
     async def interest_by_author(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
         interests = None if self._viewer_id is None else await self._sources.interests.find(self._viewer_id)
         by_author = {} if interests is None else {interest.author_id: interest for interest in interests.authors}
@@ -166,6 +179,11 @@ class Loaders:
     async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
         return await self._visible(posts, can_view_post)
+
+    @_loader
+    async def visible_collection_by_id(self, collection_ids: Sequence[ObjectId]) -> Sequence[CollectionRecord | None]:
+        collections = await self._sources.saved.collections.readable_by_ids(collection_ids)
+        return await self._visible(collections, can_view_collection, of="owner_id")
 
     @_loader
     async def listed_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
@@ -288,12 +306,15 @@ class Loaders:
         return users.result(), relations.result()
 
     async def _visible(
-        self, records: Sequence[Authored | None], rule: Callable[[Authored, UserRecord, Relation], bool]
-    ) -> list[Authored | None]:
+        self,
+        records: Sequence[Owned | None],
+        rule: Callable[[Owned, UserRecord, Relation], bool],
+        of: str = "author_id",
+    ) -> list[Owned | None]:
         """These records in their order; None for one that does not exist, without author, or against the rule."""
-        users, relations = await self.people([record.author_id for record in records if record is not None])
+        users, relations = await self.people([getattr(record, of) for record in records if record is not None])
         people = zip(users, relations, strict=True)
-        visible: list[Authored | None] = []
+        visible: list[Owned | None] = []
         for record in records:
             author, relation = (None, STRANGERS) if record is None else next(people)
             is_visible = record is not None and author is not None and rule(record, author, relation)

@@ -86,6 +86,7 @@ from datasources.redis.read_through import Cache
 from datasources.redis.roles import RedisRoles, open_roles
 from datasources.s3.cdn import Cdn, open_cdn
 from datasources.s3.storage import Blobs, open_blobs
+from datasources.saves.stores import SavedStores
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
 from domain.jobs import Fact, Task
@@ -185,6 +186,7 @@ class Sources:
         self.commenting = CommentingStore(database, job_queue, caches.comments, sharded_ids)
         moderated = caches.users, caches.posts, caches.comments
         self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids, self.mails)
+        self.saved = SavedStores(database, sharded_ids)
         self.read_your_writes = ReadYourWrites(database, sharded_ids)
         self.targets = Targets(database, sharded_ids)
         self._make_feed_stores()

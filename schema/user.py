@@ -7,7 +7,7 @@ import strawberry
 from domain.limits import BIOGRAPHY_MAX
 from domain.records.users import UserRecord
 from domain.visibility import can_view_content
-from schema.connection import PostConnection, UserConnection, connected
+from schema.connection import CollectionConnection, PostConnection, UserConnection, connected
 from schema.context import Info
 from schema.enums import FollowState
 from schema.fields import plain, viewer_state
@@ -61,6 +61,14 @@ class User(Node):
         loader="met_user_by_id",
         is_visible=_may_view_content,
         description="Whom they follow, latest first; empty where the viewer may not see their posts.",
+    )
+
+    collections: CollectionConnection | None = connected(
+        CollectionConnection,
+        lambda context, user, page: context.sources.saved.collections.of_owner(user.id, page, only_public=True),
+        loader="visible_collection_by_id",
+        is_visible=_may_view_content,
+        description="Their public collections, newest first; empty where the viewer may not see their posts.",
     )
 
     viewer_is_self: bool = viewer_state(

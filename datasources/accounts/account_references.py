@@ -51,6 +51,10 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "claims": [_by_key],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comment_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
+    "saves": [_by("saver_id")],
+    "savers": [_by("_id")],
+    "collections": [_by("owner_id")],
+    "collection_posts": [_by("owner_id")],
     "comments": [
         _by("author_id", deleted=False),
         _by("author_id", **_PENDING),

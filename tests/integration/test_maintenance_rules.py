@@ -270,6 +270,46 @@ def lost_notification(kind: str) -> Break:
     return run
 
 
+async def saved(world: World, scene: Scene) -> ObjectId:
+    """Bob saves ana's post in a collection, whose id this is."""
+    values = {"name": "light", "is_public": False}
+    made = await world.sources.saved.collections.create(scene.bob.id, values, now(), None)
+    await world.sources.saved.posts.save(scene.bob.id, scene.post.id, now(), [made.id])
+    return made.id
+
+
+def miscounted(collection: str, field: str) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await saved(world, scene)
+        await world.sources.database[collection].update_many({}, {"$inc": {field: 3}})
+
+    return run
+
+
+def without(collection: str) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await saved(world, scene)
+        await world.sources.database[collection].delete_many({})
+
+    return run
+
+
+def save(**fields: Any) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await saved(world, scene)
+        whole = {"saver_id": scene.bob.id, "post_id": ObjectId(), "saved_at": now()}
+        await insert(world, "saves", **whole | fields)
+
+    return run
+
+
+def of_nobody(collection: str, **fields: Any) -> Break:
+    async def run(world: World, _scene: Scene) -> None:
+        await insert(world, collection, **{"_id": ObjectId(), "created_at": now(), "deleted": False, **fields})
+
+    return run
+
+
 async def lost_index(world: World, _scene: Scene) -> None:
     await world.sources.database["sessions"].drop_index("user_id_1__id_-1")
 
@@ -329,6 +369,16 @@ BREAKS: dict[str, Break] = {
     f"{UNNOTIFIED}.posts": lost_notification("POST_READY"),
     f"{UNNOTIFIED}.comments": lost_notification("REPLIED"),
     f"{UNNOTIFIED}.follows": lost_notification("FOLLOWED"),
+    "saver.save_count": miscounted("savers", "save_count"),
+    "saver.collection_count": miscounted("savers", "collection_count"),
+    "collection.post_count": miscounted("collections", "post_count"),
+    "save.uncounted": without("savers"),
+    "collection_post.unsaved": without("saves"),
+    "collection_post.collection_id": without("collections"),
+    "save.post_id": save(),
+    "save.saver_id": save(saver_id=ObjectId()),
+    "saver._id": of_nobody("savers"),
+    "collection.owner_id": of_nobody("collections", owner_id=ObjectId(), name="light"),
     INDEX: lost_index,
 }
 

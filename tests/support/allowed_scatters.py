@@ -43,6 +43,9 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "users datasources.accounts.users.UserStore.find_deleted_in_session",
         "users datasources.accounts.deactivation.DeactivationStore.find_deactivated_in_session",
     ),
+    "Once in the life of a post: its deletion finds who saved it.": (
+        "saves datasources.saves.saves.SaveStore.remove_of_post",
+    ),
     "A screen that few look at, or an act of few: sessions, lists of followers and requests, going public, a block, a "
     "notification by its id.": (
         "notifications datasources.mongo.batched_operations.BatchedReads._read",

@@ -15,11 +15,13 @@
 8. Nobody sees a tag while there is a block between the author and the tagged user.
 9. Everybody sees hashtags, and places of posts that everybody can read. Listed under them are ready posts of accounts
    that everybody can read, but for those of people whom you have muted.
+10. A collection is its owner's alone unless it is public: then it is seen as its owner's posts. Whoever has its key,
+    and meets the owner, sees it too.
 """
 
 from dataclasses import dataclass
 
-from tests.integration.visibility.scene import Comment, Gid, Name, Notification, Post, Scene
+from tests.integration.visibility.scene import Collection, Comment, Gid, Name, Notification, Post, Scene
 
 Viewer = Name | None
 
@@ -87,6 +89,10 @@ class Rules:
         unnamed = notification.actor_count > len(notification.actors)
         return not notification.actors or unnamed or any(self.can_meet(viewer, actor) for actor in notification.actors)
 
+    def sees_collection(self, viewer: Viewer, collection: Collection) -> bool:
+        """Rule 10."""
+        return (collection.is_public or viewer == collection.owner) and self.can_read(viewer, collection.owner)
+
     def sees_image(self, viewer: Viewer, image: Gid) -> bool:
         """Rule 7."""
         shown = [post for post in self.scene.posts.values() if post.image == image]
@@ -106,10 +112,10 @@ class Rules:
             return self.sees_post(viewer, scene.posts[gid])
         if gid in scene.comments:
             return self.sees_comment(viewer, scene.comments[gid])
+        if gid in scene.collections:
+            return self.sees_collection(viewer, scene.collections[gid])
         if gid in scene.notifications:
             return self.sees_notification(viewer, scene.notifications[gid])
-        if gid in scene.images:
-            return self.sees_image(viewer, gid)
-        return (
-            gid in scene.hashtags or gid in scene.places or any(owners.get(gid, "") == viewer for owners in scene.owned)
-        )
+        is_open = gid in scene.hashtags or gid in scene.places
+        is_owner = any(owners.get(gid, "") == viewer for owners in scene.owned)
+        return self.sees_image(viewer, gid) if gid in scene.images else is_open or is_owner
