@@ -18,7 +18,14 @@ from domain.records.terms import AcceptanceRecord
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
 from schema.collection import CollectionPostConnection, saved_page
-from schema.connection import CollectionConnection, ConnectionData, UserConnection, connected, to_connection
+from schema.connection import (
+    CollectionConnection,
+    ConnectionData,
+    PostConnection,
+    UserConnection,
+    connected,
+    to_connection,
+)
 from schema.context import Info
 from schema.enums import AccountStanding, Role, SensitiveContent
 from schema.export import Export
@@ -190,6 +197,12 @@ class Viewer(Node):
         fetch = partial(info.context.sources.saved.posts.of_saver, root.id)
         return await saved_page(info.context, request, fetch, with_hidden=True)
 
+    liked_posts: PostConnection | None = connected(
+        PostConnection,
+        lambda context, viewer, page: context.sources.post_likes.liked_by(viewer.id, page),
+        loader="visible_post_by_id",
+        description="The posts that they like and may see, those first that they liked last.",
+    )
     collections: CollectionConnection | None = connected(
         CollectionConnection,
         lambda context, viewer, page: context.sources.saved.collections.of_owner(viewer.id, page, only_public=False),

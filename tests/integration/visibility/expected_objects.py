@@ -203,6 +203,9 @@ EXPECTED: dict[str, Expected] = {
     "Viewer.savedPosts": lambda rules, viewer, _: _visible(
         rules, viewer, [post.gid for post in rules.scene.saves[viewer or ""]]
     ),
+    "Viewer.likedPosts": lambda rules, viewer, _: _visible(
+        rules, viewer, [post.gid for post in rules.scene.posts.values() if viewer in post.likers]
+    ),
     "Viewer.collections": lambda rules, viewer, _: _collections(rules, viewer, viewer, only_public=False),
     "User.collections": lambda rules, viewer, person: _collections(
         rules, viewer, rules.scene.name_of(person), only_public=True
