@@ -79,6 +79,7 @@ from datasources.posts.listing import ListingStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
 from datasources.posts.read_your_writes import ReadYourWrites
+from datasources.posts.tagged_posts import TaggedPostStore
 from datasources.rate_limits.limiters import RateLimiters
 from datasources.redis.cache_servers import CacheServers
 from datasources.redis.pubsub import News
@@ -186,7 +187,7 @@ class Sources:
         self.commenting = CommentingStore(database, job_queue, caches.comments, sharded_ids)
         moderated = caches.users, caches.posts, caches.comments
         self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids, self.mails)
-        self.saved = SavedStores(database, sharded_ids)
+        self.saved, self.tagged_posts = SavedStores(database, sharded_ids), TaggedPostStore(database)
         self.read_your_writes = ReadYourWrites(database, sharded_ids)
         self.targets = Targets(database, sharded_ids)
         self._make_feed_stores()

@@ -108,6 +108,7 @@ Mutation = create_type(
         posts.update_post,
         posts.delete_post,
         posts.remove_tag,
+        posts.approve_tag,
         saves.save_post,
         saves.unsave_post,
         saves.create_collection,

@@ -35,7 +35,7 @@ from schema.collection_inputs import (
 )
 from schema.context import Info
 from schema.inputs import PostIdInput
-from schema.payloads import CollectionPayload, DeleteCollectionPayload, PostPayload, UnsavePostPayload
+from schema.payloads import CollectionPayload, DeleteCollectionPayload, PostPayload, ShownPostPayload
 
 
 @query(
@@ -73,14 +73,14 @@ async def save_post(info: Info, given: SavePostInput) -> PostPayload:
     limited_as=Action.SAVE,
     while_suspended=True,
 )
-async def unsave_post(info: Info, given: PostIdInput) -> UnsavePostPayload:
+async def unsave_post(info: Info, given: PostIdInput) -> ShownPostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post_id = expect_id(given.post_id, "Post")
     if post_id is None:
         raise NotFound("post", field=["postId"])
     await sources.saved.posts.unsave(viewer_id, post_id)
     shown = await info.context.loaders.visible_post_by_id.load(post_id)
-    return UnsavePostPayload(post=None if shown is None else await sources.read_your_writes.post(post_id, viewer_id))
+    return ShownPostPayload(post=None if shown is None else await sources.read_your_writes.post(post_id, viewer_id))
 
 
 @mutation("Makes a collection without posts, which only the viewer sees unless it is public.", limited_as=Action.SAVE)

@@ -218,6 +218,10 @@ class UpdatePreferencesInput:
         "How clients show posts that are labelled sensitive. It cannot be cleared: null is refused.",
         default=strawberry.UNSET,
     )
+    approves_tags: bool | None = plain(
+        "Whether new tags of the viewer wait for approveTag. It cannot be cleared: null is refused.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.input

@@ -121,12 +121,7 @@ class UploadImagePayload(Payload):
 
 
 @strawberry.type
-class RemoveTagPayload(Payload):
-    post: PostRecord | None = shown(Post, "The post, as it is now; null if the viewer may not see it.")
-
-
-@strawberry.type
-class UnsavePostPayload(Payload):
+class ShownPostPayload(Payload):
     post: PostRecord | None = shown(Post, "The post, as it is now; null if the viewer may not see it.")
 
 

@@ -60,6 +60,12 @@ class ViewerPreferences:
     async def sensitive_content(root: strawberry.Parent["SignedIn"], info: Info) -> SensitiveContent:
         return await info.context.sources.account.preferences.sensitive_content(root.id)
 
+    @computed(
+        bool, "Whether tags of the viewer wait until they approve them (approveTag); false unless it was changed."
+    )
+    async def approves_tags(root: strawberry.Parent["SignedIn"], info: Info) -> bool:
+        return root.id in await info.context.sources.account.preferences.approving_tags([root.id])
+
 
 class SignedIn(msgspec.Struct, frozen=True):
     """Somebody who looks at their own account, whichever their session."""

@@ -103,6 +103,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _EXPIRES,
         _pending_by("author_id"),
         _naming("mention_ids"),
+        _naming("listed_tags"),
         _naming("images.tagged_users.user_id"),
         _naming("image_inputs.tagged_users.user_id"),
     ],
@@ -117,6 +118,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "comment_likes": _LIKES,
     "saves": [_unique("saver_id", "post_id"), IndexModel(SAVES_OF_SAVER), IndexModel([("post_id", UP)])],
     "savers": [],
+    "tagged_posts": [],
     "collections": [
         _listed_by("owner_id", "deleted"),
         _unique_where_present("owner_id", "idempotency_key"),

@@ -50,6 +50,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "comments": ShardKey((COMMENT_KEY, "_id")),
     "saves": ShardKey(("saver_id",)),
     "savers": _BY_ID,
+    "tagged_posts": _BY_ID_RANGES,
     "collections": ShardKey(("owner_id",)),
     "collection_posts": ShardKey(("owner_id",)),
     "feeds": _BY_ID,

@@ -27,7 +27,7 @@ from datasources.mongo.queries import BY_ID, among, find_by_ids, find_ids
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.listing import add_engagement
-from datasources.posts.post_edits import edit, tagging, untag
+from datasources.posts.post_edits import approve_tags, edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import NotFound
 from domain.feed_ranking import Candidate
@@ -43,7 +43,7 @@ _EMPTIED: Document = {
     "location": None,
     "image_inputs": [],
     "upload_ids": "$$REMOVE",
-    **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids")},
+    **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids", "listed_tags")},
 }
 _SCORED = ("author_id", "created_at", "hashtags", "like_count", "comment_count", "status", "deleted")
 
@@ -108,6 +108,10 @@ class PostStore(BatchedReads[PostRecord]):
         """Removes a person's tags from a post; NOTIFY, pending then, withdraws the notification. Atomic, repeatable."""
         await self._edit({**self._one(post_id), "deleted": False, **tagging(user_id)}, untag(user_id, now))
 
+    async def approve_tags(self, post_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
+        """Makes a person's tags in a post visible to others. Atomic and safe to repeat."""
+        await self._edit({**self._one(post_id), "deleted": False, **tagging(user_id)}, approve_tags(user_id, now))
+
     async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
         """Hides an own post from everybody at once; the removal of what belongs to it is pending. Safe to repeat.
 
@@ -128,7 +132,7 @@ class PostStore(BatchedReads[PostRecord]):
 
     async def remove_mentions(self, user_id: ObjectId, limit: int) -> bool:
         """Removes mentions and tags of a user from up to `limit` posts of each; whether there were any. Repeatable."""
-        pulls: dict[str, Document] = {"mention_ids": {"mention_ids": user_id}}
+        pulls: dict[str, Document] = {field: {field: user_id} for field in ("mention_ids", "listed_tags")}
         for path in ("images", "image_inputs"):
             pulls[f"{path}.tagged_users.user_id"] = {f"{path}.$[].tagged_users": {"user_id": user_id}}
         return any([await self._pull({field: user_id}, values, limit) for field, values in pulls.items()])
@@ -178,9 +182,12 @@ class PostStore(BatchedReads[PostRecord]):
         async with self._writes.invalidating([post_id], session) as posts:
             await posts.update_one({**self._one(post_id), "deleted": {"$ne": True}}, {"$set": changes}, session=session)
 
-    async def set_notified(self, post: Document, notified: int, session: Session) -> None:
-        """Stores how many notifications tell of a post, for `verify`."""
-        await self._writes.uncached.update_one(_key(post), {"$set": {"notified": notified}}, session=session)
+    async def set_notified(
+        self, post: Document, notified: int, listed_tags: Sequence[ObjectId], session: Session
+    ) -> None:
+        """Stores how many notifications tell of a post, for `verify`, and in whose lists of tagged posts it is."""
+        values = {"notified": notified, "listed_tags": list(listed_tags)}
+        await self._writes.uncached.update_one(_key(post), {"$set": values}, session=session)
 
     async def mark_done(self, post: Document, task: Task, session: Session | None = None) -> bool:
         """Removes a task from a post's outbox; False, with no change, if the post has changed since it was read."""

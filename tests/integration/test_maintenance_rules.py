@@ -14,6 +14,7 @@ from domain.image_formats import SourceFormat
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostDraft, PostImage
 from domain.records.users import AccountStanding
+from tests.support.auditing import store_files
 from tests.support.factories import World, now
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
@@ -24,6 +25,8 @@ from workers.maintenance.checks.followers import LISTED, UNLISTED
 from workers.maintenance.checks.indexes import INDEX
 from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
 from workers.maintenance.checks.registry import CHECKS
+from workers.maintenance.checks.tagged_posts import LISTED as TAG_LISTED
+from workers.maintenance.checks.tagged_posts import UNLISTED as TAG_UNLISTED
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
 
@@ -310,6 +313,16 @@ def of_nobody(collection: str, **fields: Any) -> Break:
     return run
 
 
+async def tag_listed_for_nobody(world: World, scene: Scene) -> None:
+    await insert(world, "tagged_posts", _id={"u": scene.bob.id, "p": scene.post.id})
+
+
+async def tag_unlisted(world: World, scene: Scene) -> None:
+    await store_files(world, await world.post(scene.ana, tagged=[scene.bob]))
+    await world.drain()
+    await world.sources.database["tagged_posts"].delete_many({})
+
+
 async def lost_index(world: World, _scene: Scene) -> None:
     await world.sources.database["sessions"].drop_index("user_id_1__id_-1")
 
@@ -369,6 +382,8 @@ BREAKS: dict[str, Break] = {
     f"{UNNOTIFIED}.posts": lost_notification("POST_READY"),
     f"{UNNOTIFIED}.comments": lost_notification("REPLIED"),
     f"{UNNOTIFIED}.follows": lost_notification("FOLLOWED"),
+    TAG_LISTED: tag_listed_for_nobody,
+    TAG_UNLISTED: tag_unlisted,
     "saver.save_count": miscounted("savers", "save_count"),
     "saver.collection_count": miscounted("savers", "collection_count"),
     "collection.post_count": miscounted("collections", "post_count"),

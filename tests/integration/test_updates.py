@@ -40,7 +40,10 @@ UPDATES: dict[str, tuple[Any, str, Any]] = {
     "UpdatePostInput.location": (PLACE.to_document(), "location", None),
     "UpdatePostInput.commentsEnabled": (False, "comments_enabled", REFUSED),
 }
-ELSEWHERE = {"UpdatePreferencesInput.sensitiveContent"}  # neither of a profile nor of a post
+ELSEWHERE = {
+    "UpdatePreferencesInput.sensitiveContent",
+    "UpdatePreferencesInput.approvesTags",
+}  # neither of a profile nor of a post
 OF_COLLECTIONS = {  # tested in test_collections.py
     f"UpdateCollectionInput.{name}" for name in ("name", "description", "coverPostId", "isPublic", "isShared", "posts")
 }

@@ -111,6 +111,10 @@ def _collection_post(item: Document) -> Row:
     return {"collectionId": _id("Collection", item["collection_id"]), "note": item.get("note"), **_save(item)}
 
 
+def _tagged_post(entry: Document) -> Row:
+    return {"postId": _id("Post", entry["_id"]["p"])}
+
+
 def _follow(field: str) -> Callable[[Document], Row]:
     return lambda follow: {"user": Person(follow[field]), "state": follow["state"], "firstAskedAt": _created(follow)}
 
@@ -208,6 +212,12 @@ TABLES: Sequence[Table] = (
     ),
     Table(name="liked_posts", collection="post_likes", row=_like("Post"), **_LIKED),
     Table(name="liked_comments", collection="comment_likes", row=_like("Comment"), **_LIKED),
+    Table(
+        name="tagged_posts",
+        collection="tagged_posts",
+        query=lambda user_id: {"_id": within(user_id, "u", "p")},
+        row=_tagged_post,
+    ),
     Table(name="saved_posts", collection="saves", query=_by("saver_id"), row=_save),
     Table(name="collections", collection="collections", query=_by("owner_id", deleted=False), row=_collection),
     Table(name="collection_posts", collection="collection_posts", query=_by("owner_id"), row=_collection_post),

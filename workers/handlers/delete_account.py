@@ -156,6 +156,7 @@ DELETE_ACTS: Sequence[Step] = (
     lambda sources, user_id: sources.saved.collection_posts.erase(user_id, CHUNK),
     lambda sources, user_id: sources.saved.collections.erase(user_id, CHUNK),
     lambda sources, user_id: sources.saved.posts.erase(user_id, CHUNK),
+    lambda sources, user_id: sources.tagged_posts.erase(user_id, CHUNK),
     lambda sources, user_id: sources.posts.remove_mentions(user_id, CHUNK),
     lambda sources, user_id: sources.comments.remove_mentions(user_id, CHUNK),
     _erase_export,

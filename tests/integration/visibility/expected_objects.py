@@ -137,6 +137,15 @@ def _cover(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
     return [cover.image] if cover.image is not None and rules.sees_post(viewer, cover) else []
 
 
+def _tagged_posts(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
+    """Posts that tag somebody, as rules 3, 4 and 8 say."""
+    person = rules.scene.name_of(gid)
+    posts = [
+        post for post in rules.scene.posts.values() if person in post.tagged and rules.shows_tag(post.author, person)
+    ]
+    return _visible(rules, viewer, [post.gid for post in posts]) if rules.can_read(viewer, person) else []
+
+
 # Null or empty for everybody of the cast; what moderators see is in tests/e2e/test_moderation.py.
 FOR_MODERATORS = {
     "Query.moderation",
@@ -226,6 +235,7 @@ EXPECTED: dict[str, Expected] = {
         viewer,
         [post.gid for post in rules.scene.posts.values() if post.author == rules.scene.name_of(person)],
     ),
+    "User.taggedPosts": _tagged_posts,
     "User.followers": _followers,
     "User.following": _following,
     "Post.author": lambda rules, viewer, post: [rules.scene.people[rules.scene.posts[post].author]],

@@ -51,7 +51,7 @@ INPUTS: dict[str, IdInput] = dict(
         *(_of(verb, "User", "userId") for verb in USER_VERBS),
         *(
             _of(verb, "Post", "postId")
-            for verb in ("likePost", "unlikePost", "savePost", "unsavePost", "removeTag", "deletePost")
+            for verb in ("likePost", "unlikePost", "savePost", "unsavePost", "removeTag", "approveTag", "deletePost")
         ),
         *(_of(verb, "Comment", "commentId") for verb in ("likeComment", "unlikeComment", "deleteComment")),
         *(_of(verb, "Collection", "collectionId") for verb in ("updateCollection", "deleteCollection")),

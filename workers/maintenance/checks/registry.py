@@ -26,6 +26,7 @@ from workers.maintenance.checks.notifications import NOTIFICATIONS
 from workers.maintenance.checks.posts import POSTS
 from workers.maintenance.checks.preview_comments import PREVIEW_COMMENTS
 from workers.maintenance.checks.saves import SAVES
+from workers.maintenance.checks.tagged_posts import TAGGED_POSTS
 from workers.maintenance.checks.topics import TOPIC_POSTS, UNLISTED_POSTS
 from workers.maintenance.checks.unreadable import UNREADABLE
 from workers.maintenance.checks.uploads import UPLOADS
@@ -36,6 +37,7 @@ CHECKS: Sequence[Check] = (
     *MISSING_NOTIFICATIONS,
     *COUNTER_CHECKS,
     POSTS,
+    *TAGGED_POSTS,
     COMMENTS,
     INBOXES,
     DELETED_ACCOUNTS,
