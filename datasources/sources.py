@@ -188,8 +188,7 @@ class Sources:
         moderated = caches.users, caches.posts, caches.comments
         self.moderation = Moderation(database, job_queue, self.sessions, *moderated, sharded_ids, self.mails)
         self.saved, self.tagged_posts = SavedStores(database, sharded_ids), TaggedPostStore(database)
-        self.read_your_writes = ReadYourWrites(database, sharded_ids)
-        self.targets = Targets(database, sharded_ids)
+        self.read_your_writes, self.targets = ReadYourWrites(database, sharded_ids), Targets(database, sharded_ids)
         self._make_feed_stores()
         self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)
         self.webhook_endpoints = EndpointStore(database)
@@ -216,8 +215,7 @@ class Sources:
 
     def _make_account_stores(self) -> None:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
-        self.passwords = Passwords()
-        self.users = UserStore(database, job_queue, self.caches.users)
+        self.passwords, self.users = Passwords(), UserStore(database, job_queue, self.caches.users)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         )
@@ -225,8 +223,7 @@ class Sources:
         self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
         factor_changes = FactorChanges(database, self.mails)
         self.access_tokens = AccessTokenStore(database, self.sessions, factor_changes)
-        self.fresh_proofs = FreshProofs(database)
-        self.factors = FactorStores(database, settings, factor_changes)
+        self.fresh_proofs, self.factors = FreshProofs(database), FactorStores(database, settings, factor_changes)
         self.mail_recipients, self.mail_tokens = RecipientStore(database), MailTokenStore(database)
         self.account = AccountStores(database, job_queue, self.caches.users, self.mails, self.mail_tokens, settings)
         self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens)
