@@ -5,7 +5,10 @@ from datetime import datetime
 
 from bson import ObjectId
 
+from domain.limits import GLOBAL_ID_MAX
 from domain.records.record import Record, Stored
+
+SECRET_BYTES = 16
 
 
 class SavedPost(Record, frozen=True, kw_only=True):
@@ -42,13 +45,10 @@ class CollectionRecord(Stored, frozen=True, kw_only=True):
 
 def split_share_key(key: str) -> tuple[ObjectId, bytes] | None:
     """The id and the secret of a key; None for what `share_key` cannot have made."""
-    if len(key) > 100:
+    if len(key) > GLOBAL_ID_MAX:
         return None
     try:
         raw = base64.b64decode(key.encode("ascii") + b"=" * (-len(key) % 4), altchars=b"-_", validate=True)
     except ValueError:
         return None
     return (ObjectId(raw[:12]), raw[12:]) if len(raw) == 12 + SECRET_BYTES else None
-
-
-SECRET_BYTES = 16

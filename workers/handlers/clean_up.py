@@ -9,7 +9,7 @@ from workers.handlers.image_files import delete_files
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 500  # comments erased in one step
-SAVES_CHUNK = 100  # saves removed in one transaction
+SAVES_CHUNK = 50  # saves removed in one transaction: some five writes for each
 
 
 async def clean_upload(tools: Tools, key: str) -> None:
