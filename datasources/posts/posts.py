@@ -14,7 +14,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.jobs.idempotency import delete_keeping_keys
-from datasources.jobs.outbox import ONLY_TELLING, Stage, find_pending, mark_done, pending_fields
+from datasources.jobs.outbox import ONLY_TELLING, Stage, add_pending, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedReads
@@ -26,7 +26,6 @@ from datasources.mongo.pages import find_page
 from datasources.mongo.queries import BY_ID, among, find_by_ids, find_ids
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.cached_posts import PostCache
-from datasources.posts.listing import add_engagement
 from datasources.posts.post_edits import approve_tags, edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import NotFound
@@ -34,6 +33,7 @@ from domain.feed_ranking import Candidate
 from domain.jobs import Fact, Task
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.posts import PostRecord, PostStatus
+from domain.topics import steps
 
 MAX_MERGED_AUTHORS = 200  # MongoDB merges the posts of so many from one index; of more it would sort all posts
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
@@ -230,11 +230,19 @@ class PostStore(BatchedReads[PostRecord]):
     async def _add_engagement(
         self, posts: Collection, counter: str, deltas: Mapping[ObjectId, int], session: Session
     ) -> None:
-        """In the order of the ids, so that concurrent duplicates conflict at the first id that they share."""
-        now, moved = clock.now(), [(post_id, by) for post_id, by in sorted(deltas.items()) if by]
-        updates = [UpdateOne(self._one(post_id), add_engagement(counter, by, now)) for post_id, by in moved]
-        if updates:
-            await posts.bulk_write(updates, ordered=False, session=session)
+        """Adds to counters; LIST is pending for the listed posts that have other `steps` among the best by that."""
+        changed = [post_id for post_id, by in deltas.items() if by]
+        if not changed:
+            return
+        await increment(posts, counter, deltas, session, self._where)
+        query = {**self._each(changed), "listed": {"$exists": True}}
+        fields = {"author_id": 1, "like_count": 1, "comment_count": 1}
+        listed = await posts.find(query, fields, session=session, hint=BY_ID).to_list()
+        before = [{**post, counter: post[counter] - deltas[post["_id"]]} for post in listed]
+        moved = [post for post, earlier in zip(listed, before, strict=True) if _steps(post) != _steps(earlier)]
+        if moved:
+            pending = [add_pending([Task.LIST], clock.now())]
+            await posts.update_many(among(moved, "author_id"), pending, session=session, hint=BY_ID)
 
     async def _edit(self, query: Document, changes: Document | list[Stage]) -> Document | None:
         async with self._writes.invalidating([query["_id"]]) as posts:
@@ -248,6 +256,10 @@ class PostStore(BatchedReads[PostRecord]):
         async with self._writes.invalidating(ids) as posts:
             await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})
         return bool(ids)
+
+
+def _steps(post: Document) -> int:
+    return steps(post.get("like_count", 0), post.get("comment_count", 0))
 
 
 def _key(post: Document) -> Document:
