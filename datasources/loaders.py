@@ -6,26 +6,23 @@ people in lists, where viewers do not meet those whom they have blocked; `blocke
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import product
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bson import ObjectId
 
 from datasources.concurrency.loader import Loader
 from datasources.graph.viewer_relations import Pair
-from datasources.posts.kept_likes import KeptLikes, new_marks
 from datasources.redis.read_through import Beside, Cache, Load
 from datasources.s3.url_loader import UrlLoader
 from datasources.sources import Caches, Sources
-from datasources.telemetry.metrics import SIZES, Distribution
-from domain.ids import raw_ids
-from domain.interests import Interest
+from datasources.viewer_loaders import ViewerLoaders, found_by_ids
 from domain.records.comments import CommentRecord
-from domain.records.likes import LikeRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
+from domain.records.saves import CollectionRecord
 from domain.records.topics import HashtagRecord, PlaceRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
@@ -38,30 +35,17 @@ from domain.visibility import (
     can_meet,
     can_show_tag,
     can_view_blocked,
+    can_view_collection,
     can_view_comment,
     can_view_notification,
     can_view_post,
     can_view_profile,
 )
 
-_BATCH_SIZES = Distribution("photogram_loader_keys", "Keys of one call of a dataloader.", "loader", bounds=SIZES)
-
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 Authored = TypeVar("Authored", PostRecord, CommentRecord)
-
-
-def _loader(
-    find: Callable[[Any, Sequence[ObjectId]], Awaitable[Sequence[Value]]],
-) -> cached_property[Loader[ObjectId, Value]]:
-    """A loader made, at its first use, of a method that finds values in the order of its ids."""
-    name = find.__name__
-
-    def count_and_find(loaders: Any, ids: Sequence[ObjectId]) -> Awaitable[Sequence[Value]]:
-        _BATCH_SIZES.add(len(ids), name)
-        return find(loaders, ids)
-
-    return cached_property(lambda loaders: Loader(partial(count_and_find, loaders), raw_ids))
+Owned = TypeVar("Owned", PostRecord, CommentRecord, CollectionRecord)
 
 
 def _users_by_rule(
@@ -74,10 +58,10 @@ def _users_by_rule(
             for user, relation in zip(users, relations, strict=True)
         ]
 
-    return _loader(load)
+    return found_by_ids(load)
 
 
-class Loaders:
+class Loaders(ViewerLoaders):
     """All loaders, for one viewer (None for a stranger).
 
     Posts, comments, users and relations are read through the caches. With `stored` they are read from the database, for
@@ -87,34 +71,32 @@ class Loaders:
     def __init__(
         self, sources: Sources, viewer_id: ObjectId | None, *, stored: bool = False, is_restricted: bool = False
     ) -> None:
-        self._sources = sources
-        self._viewer_id = viewer_id
-        self._stored, self._is_restricted = stored, is_restricted
+        super().__init__(sources, viewer_id, stored=stored)
+        self._is_restricted = is_restricted
         self.with_previews = False  # the comments below posts will be asked for too: they are read together
-        self._like_mark: bytes | None = None  # of the viewer's likes, as it was when the operation first read posts
 
-    @_loader
+    @found_by_ids
     async def user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
         return await self._read(self._sources.caches.users, user_ids, self._sources.users.readable_by_ids)
 
-    @_loader
+    @found_by_ids
     async def post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts, comment_ids = self._sources.caches.posts, list[ObjectId]()
         if self.with_previews:
             comment_ids = [each for post in posts.latest(post_ids) if post for each in post.preview_comment_ids]
         return await self._read_by_people(posts, post_ids, self._sources.posts.readable_by_ids, comment_ids)
 
-    @_loader
+    @found_by_ids
     async def comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
         return await self._read_by_people(
             self._sources.caches.comments, comment_ids, self._sources.comments.readable_by_ids
         )
 
-    @_loader
+    @found_by_ids
     async def upload_by_id(self, upload_ids: Sequence[ObjectId]) -> Sequence[UploadRecord | None]:
         return await self._sources.uploads.readable_by_ids(upload_ids)
 
-    @_loader
+    @found_by_ids
     async def notification_by_id(self, notification_ids: Sequence[ObjectId]) -> Sequence[NotificationRecord | None]:
         return await self._sources.notifications.readable_by_ids(notification_ids)
 
@@ -122,27 +104,13 @@ class Loaders:
     def url_by_key(self) -> UrlLoader:
         return UrlLoader(self._sources.blobs)
 
-    @_loader
+    @found_by_ids
     async def relation_by_user(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
         if self._viewer_id is None:
             return [STRANGERS] * len(user_ids)
         pairs = [(self._viewer_id, user_id) for user_id in user_ids]
         found = await self._read(self._sources.caches.relations, pairs, self._sources.relations.by_pairs)
         return list(map(as_restricted, found)) if self._is_restricted else found
-
-    @_loader
-    async def viewer_like_by_post(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        return await self._likes(self._sources.kept_post_likes, post_ids)
-
-    @_loader
-    async def viewer_like_by_comment(self, comment_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        return await self._likes(self._sources.kept_comment_likes, comment_ids)
-
-    @_loader
-    async def interest_by_author(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
-        interests = None if self._viewer_id is None else await self._sources.interests.find(self._viewer_id)
-        by_author = {} if interests is None else {interest.author_id: interest for interest in interests.authors}
-        return [by_author.get(author_id) for author_id in author_ids]
 
     visible_user_by_id = _users_by_rule(can_view_profile)
     blocked_user_by_id = _users_by_rule(can_view_blocked)
@@ -162,12 +130,17 @@ class Loaders:
             for pair, user, relation in zip(pairs, users, relations, strict=True)
         ]
 
-    @_loader
+    @found_by_ids
     async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
         return await self._visible(posts, can_view_post)
 
-    @_loader
+    @found_by_ids
+    async def visible_collection_by_id(self, collection_ids: Sequence[ObjectId]) -> Sequence[CollectionRecord | None]:
+        collections = await self._sources.saved.collections.readable_by_ids(collection_ids)
+        return await self._visible(collections, can_view_collection, of="owner_id")
+
+    @found_by_ids
     async def listed_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         """Posts as a list of a topic shows them: visible to strangers too, and of people who are not muted."""
         posts = await self.visible_post_by_id.load_many(post_ids)
@@ -175,7 +148,7 @@ class Loaders:
         authors = {author.id: author for author, relation in people if author is not None and not relation.has_muted}
         return [post if post is not None and is_listed(post, authors.get(post.author_id)) else None for post in posts]
 
-    @_loader
+    @found_by_ids
     async def place_by_id(self, place_ids: Sequence[ObjectId]) -> Sequence[PlaceRecord | None]:
         return await self._sources.listings.places.by_ids(place_ids)
 
@@ -183,12 +156,7 @@ class Loaders:
     def hashtag_by_name(self) -> Loader[str, HashtagRecord]:
         return Loader(self._sources.listings.topics.hashtags)
 
-    @_loader
-    async def viewer_follows_topic(self, topic_ids: Sequence[ObjectId]) -> Sequence[bool]:
-        followed = [] if self._viewer_id is None else await self._sources.followed_hashtags.topic_ids(self._viewer_id)
-        return [topic_id in followed for topic_id in topic_ids]
-
-    @_loader
+    @found_by_ids
     async def visible_comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
         comments = await self.comment_by_id.load_many(comment_ids)
         parent_ids = [each.parent_id for each in comments if each is not None and each.parent_id is not None]
@@ -258,14 +226,6 @@ class Loaders:
             self._like_mark = next(iter(marks.found(viewer_ids)[1]), None)
         return records
 
-    async def _likes(self, likes: KeptLikes, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        viewer_id = self._viewer_id
-        if viewer_id is None:
-            return [None] * len(target_ids)
-        if self._like_mark is None and not self._stored:
-            (self._like_mark,) = await self._sources.caches.like_marks.read([viewer_id], new_marks)
-        return await likes.by_targets(viewer_id, target_ids, self._like_mark)
-
     async def id_by_handle(self, handle: str) -> ObjectId | None:
         """The account with this handle, as `UserStore.by_username` finds it, which is not asked for known accounts.
 
@@ -288,12 +248,15 @@ class Loaders:
         return users.result(), relations.result()
 
     async def _visible(
-        self, records: Sequence[Authored | None], rule: Callable[[Authored, UserRecord, Relation], bool]
-    ) -> list[Authored | None]:
+        self,
+        records: Sequence[Owned | None],
+        rule: Callable[[Owned, UserRecord, Relation], bool],
+        of: str = "author_id",
+    ) -> list[Owned | None]:
         """These records in their order; None for one that does not exist, without author, or against the rule."""
-        users, relations = await self.people([record.author_id for record in records if record is not None])
+        users, relations = await self.people([getattr(record, of) for record in records if record is not None])
         people = zip(users, relations, strict=True)
-        visible: list[Authored | None] = []
+        visible: list[Owned | None] = []
         for record in records:
             author, relation = (None, STRANGERS) if record is None else next(people)
             is_visible = record is not None and author is not None and rule(record, author, relation)

@@ -80,6 +80,7 @@ from datasources.posts.listing import ListingStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
 from datasources.posts.read_your_writes import ReadYourWrites
+from datasources.posts.tagged_posts import TaggedPostStore
 from datasources.rate_limits.limiters import RateLimiters
 from datasources.redis.cache_servers import CacheServers
 from datasources.redis.pubsub import News
@@ -87,6 +88,7 @@ from datasources.redis.read_through import Cache
 from datasources.redis.roles import RedisRoles, open_roles
 from datasources.s3.cdn import Cdn, open_cdn
 from datasources.s3.storage import Blobs, open_blobs
+from datasources.saves.stores import SavedStores
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
 from domain.jobs import Fact, Task
@@ -157,8 +159,7 @@ class Sources:
         self.blocks = BlockStore(database, job_queue, graph_writes)
         self.mutes = MuteStore(database, graph_writes)
         self.followed_hashtags = FollowedHashtagStore(database, caches.first_pages)
-        self.relations = Relations(database)
-        self.account_relations = AccountRelations(database, job_queue, graph_writes)
+        self.relations, self.account_relations = Relations(database), AccountRelations(database, job_queue, graph_writes)
 
         self.uploads = UploadStore(database, job_queue, news, sharded_ids, ttl=settings.upload_ttl)
         self.intake = Intake(
@@ -181,8 +182,8 @@ class Sources:
         self.moderation = Moderation(
             database, job_queue, self.sessions, moderated, sharded_ids, self.mails, self.mail_recipients
         )
-        self.read_your_writes = ReadYourWrites(database, sharded_ids)
-        self.targets = Targets(database, sharded_ids)
+        self.saved, self.tagged_posts = SavedStores(database, sharded_ids), TaggedPostStore(database)
+        self.read_your_writes, self.targets = ReadYourWrites(database, sharded_ids), Targets(database, sharded_ids)
         self._make_feed_stores()
         self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)
         self.webhook_endpoints = EndpointStore(database)
@@ -209,8 +210,7 @@ class Sources:
 
     def _make_account_stores(self) -> None:
         settings, database, job_queue, news = self.settings, self.database, self.job_queue, self.news
-        self.passwords = Passwords()
-        barred = BarredIdentifiers(database, settings)
+        self.passwords, barred = Passwords(), BarredIdentifiers(database, settings)
         self.users = UserStore(database, job_queue, self.caches.users, barred)
         self.sessions = SessionStore(
             database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl

@@ -40,6 +40,11 @@ class PostTarget(msgspec.Struct, frozen=True):
     like: Document | None
     comments: Sequence[Document]
 
+    @property
+    def with_own_acts(self) -> PostRecord:
+        """The post with what the viewer has done already."""
+        return with_own_acts(self.post, self.like, self.comments)
+
     def with_like(self, *, liked: bool) -> PostRecord:
         """The post after the viewer liked it, or took that back."""
         return with_own_acts(self.post, _as_chosen(self.like, liked=liked), self.comments)

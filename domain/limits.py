@@ -63,6 +63,16 @@ USER_ERRORS_MAX = 5  # reasons that one answer gives; a person reads no more
 FIELD_PATH_MAX = 5
 BADGE_MAX = 100  # of notifications not seen: counting stops there, and apps show "99+"
 
+# Saved posts
+SAVES_MAX = 10_000  # of an account: years of saving some posts every day
+COLLECTIONS_MAX = 100  # of an account; a screen that lists more is none
+COLLECTION_POSTS_MAX = 1_000  # so that one transaction can delete or number all of them
+COLLECTIONS_OF_POST_MAX = 20  # of one account; `Post.viewerCollections` lists them
+COLLECTION_CHANGES_MAX = 50  # posts of a collection moved or noted by one mutation
+COLLECTION_NAME_MAX = 60
+COLLECTION_DESCRIPTION_MAX = 500
+COLLECTION_NOTE_MAX = 500
+
 # The home feed
 NEW_POSTS_COUNTED_MAX = 50  # posts newer than what was read: counting stops there
 FEED_EVENT_SECONDS = 2.0  # between two events of feedUpdated, however many posts come

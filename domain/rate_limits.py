@@ -35,6 +35,7 @@ class Action(StrEnum):
     EDIT = "edit"
     REPORT = "report"
     SEARCH = "search"
+    SAVE = "save"  # and changes of collections
 
 
 class Subject(StrEnum):
@@ -117,6 +118,7 @@ DEFAULTS: Mapping[str, str] = {
     "edit.account": "60/3600",
     "report.account": "20/3600",
     "report.address": "5/3600",
+    "save.account": "300/600",
     "search.account": "60/60",
     "search.address": "30/60",
 }

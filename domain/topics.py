@@ -20,8 +20,7 @@ from domain.visibility import STRANGERS, can_view_post
 
 COMMENT = 2  # a comment counts as two likes
 STEP = timedelta(hours=12)  # two steps, which twice the likes are worth, are a day
-# From how many likes on a post has one step more: it has 2 * log2(1 + likes) of them, rounded down. In whole numbers,
-# so that the database counts the same.
+# From how many likes on a post has one step more: it has 2 * log2(1 + likes) of them, rounded down.
 STEPS = tuple(math.isqrt(2**number - 1) for number in range(1, 61))
 
 

@@ -10,6 +10,7 @@ from domain.records.comments import CommentRecord
 from domain.records.follows import FollowState
 from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord, PostStatus
+from domain.records.saves import CollectionRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord, UserState
 
@@ -114,6 +115,11 @@ def can_view_comment(comment: CommentRecord, author: UserRecord, relation: Relat
     if comment.deleted or comment.removed or (comment.hidden and not relation.is_self):
         return False
     return can_meet(author, relation)
+
+
+def can_view_collection(collection: CollectionRecord, owner: UserRecord, relation: Relation) -> bool:
+    """A collection: by its owner and, if it is public, as its owner's posts."""
+    return not collection.deleted and (relation.is_self or collection.is_public) and can_view_content(owner, relation)
 
 
 def can_view_notification(

@@ -172,6 +172,7 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "Post": lambda context, post_id: context.loaders.visible_post_by_id.load(post_id),
     "Comment": lambda context, comment_id: context.loaders.visible_comment_by_id.load(comment_id),
     "Hashtag": lambda context, topic_id: context.sources.listings.topics.hashtag(topic_id),
+    "Collection": lambda context, collection_id: context.loaders.visible_collection_by_id.load(collection_id),
     "Image": _image,
     "MediaUpload": _upload,
     "AccessToken": _access_token,

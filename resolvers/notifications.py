@@ -18,8 +18,8 @@ from schema.context import Info
 from schema.enums import NotificationKind
 from schema.field_metadata import bounded
 from schema.fields import After, Before, First, Last
-from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
 from schema.notification import NOTIFICATION_TYPES, NotificationConnection, NotificationEvent, NotificationGap
+from schema.notification_inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
 from schema.payloads import ViewerPayload
 from schema.viewer import signed_in
 

@@ -1,6 +1,7 @@
 """Posts: creating, changing and deleting them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -29,7 +30,7 @@ from resolvers.root_fields import mutation, not_cleared, query
 from resolvers.spam import count_words
 from schema.context import Info
 from schema.inputs import CreatePostInput, LocationInput, PostIdInput, PostImageInput, UpdatePostInput
-from schema.payloads import DeletePostPayload, PostPayload, RemoveTagPayload
+from schema.payloads import DeletePostPayload, PostPayload, ShownPostPayload
 from schema.post import Post
 from schema.selections import asks_for
 
@@ -109,14 +110,28 @@ async def update_post(info: Info, given: UpdatePostInput) -> PostPayload:
     "Removes the viewer's tags from all images of a post and withdraws the notification about them. It works even if "
     "the viewer may not see the post. Repeating it changes nothing.",
 )
-async def remove_tag(info: Info, given: PostIdInput) -> RemoveTagPayload:
+async def remove_tag(info: Info, given: PostIdInput) -> ShownPostPayload:
+    return await _change_tags(info, given, info.context.sources.posts.untag)
+
+
+@mutation(
+    "Approves the viewer's tags in a post, so that others see them too. It works even if the viewer may not see the "
+    "post. Repeating it changes nothing.",
+)
+async def approve_tag(info: Info, given: PostIdInput) -> ShownPostPayload:
+    return await _change_tags(info, given, info.context.sources.posts.approve_tags)
+
+
+async def _change_tags(
+    info: Info, given: PostIdInput, change: Callable[[ObjectId, ObjectId, datetime], Awaitable[None]]
+) -> ShownPostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post_id = expect_id(given.post_id, "Post")
     if post_id is None:
         raise NotFound("post", field=["postId"])
-    await sources.posts.untag(post_id, viewer_id, clock.now())
+    await change(post_id, viewer_id, clock.now())
     shown = await info.context.loaders.visible_post_by_id.load(post_id)
-    return RemoveTagPayload(post=None if shown is None else await sources.read_your_writes.post(post_id, viewer_id))
+    return ShownPostPayload(post=None if shown is None else await sources.read_your_writes.post(post_id, viewer_id))
 
 
 @mutation(
@@ -174,8 +189,10 @@ async def _checked_tags(info: Info, given: PostImageInput) -> list[TagRecord]:
     people = {user.id for user in known if user is not None}
     if not all(user_id in people for user_id in ids):
         raise NotFound("user", field=["images", "taggedUsers", "userId"])
+    approving = await info.context.sources.account.preferences.approving_tags(sorted(people))
+    approving.discard(info.context.require_viewer())
     return [
-        TagRecord(user_id=user_id, x=tag.x, y=tag.y)
+        TagRecord(user_id=user_id, x=tag.x, y=tag.y, is_pending=user_id in approving)
         for user_id, tag in zip(ids, tags, strict=True)
         if user_id is not None
     ]

@@ -67,8 +67,11 @@ async def _avatar(info: Info, global_id: str | None) -> ImageRecord | None:
 
 @mutation("Changes what the viewer prefers. A member that is left out stays as it is.", while_suspended=True)
 async def update_preferences(info: Info, given: UpdatePreferencesInput) -> ViewerPayload:
-    viewer_id = info.context.require_viewer()
-    if given.sensitive_content is not UNSET:
-        wanted = not_cleared(given.sensitive_content, "sensitiveContent")
-        await info.context.sources.account.preferences.set_sensitive_content(viewer_id, wanted)
+    viewer_id, preferences = info.context.require_viewer(), info.context.sources.account.preferences
+    sensitive = None if given.sensitive_content is UNSET else not_cleared(given.sensitive_content, "sensitiveContent")
+    approves = None if given.approves_tags is UNSET else not_cleared(given.approves_tags, "approvesTags")
+    if sensitive is not None:
+        await preferences.set_sensitive_content(viewer_id, sensitive)
+    if approves is not None:
+        await preferences.set_approves_tags(viewer_id, approves)
     return ViewerPayload(viewer=signed_in(info.context.session))

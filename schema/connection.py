@@ -10,7 +10,7 @@ import strawberry
 from domain.paging import Page, PageRequest, encode_cursor, fill_page
 from schema.context import Context, Info
 from schema.fields import After, Before, First, Last, plain
-from schema.lazy_types import LazyComment, LazyPost, LazyUser
+from schema.lazy_types import LazyCollection, LazyComment, LazyPost, LazyUser
 
 Item = TypeVar("Item")
 Shown = TypeVar("Shown")
@@ -49,6 +49,7 @@ class Connection(Generic[Node]):
 
 UserConnection = Connection[LazyUser]
 PostConnection = Connection[LazyPost]
+CollectionConnection = Connection[LazyCollection]
 CommentConnection = Connection[LazyComment]
 CommentEdge = Edge[LazyComment]
 
@@ -67,8 +68,9 @@ class ConnectionData(msgspec.Struct, frozen=True):
     page_info: PageInfo
 
 
-def to_connection(page: Page[Any]) -> ConnectionData:
-    edges = [EdgeData(encode_cursor(key), item) for key, item in page.items]
+def to_connection(page: Page[Any], edge: Callable[[str, Any], EdgeData] = EdgeData) -> ConnectionData:
+    """A page as connection types present it; `edge` makes an edge of a cursor and an item."""
+    edges = [edge(encode_cursor(key), item) for key, item in page.items]
     info = PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,

@@ -243,6 +243,8 @@ _describe(
     UPLOAD_EXPIRED="The upload was not finished in time.",
     UPLOAD_USED="The upload already belongs to a post.",
     TOO_MANY_FOLLOWS="The viewer follows as many users as allowed.",
+    TOO_MANY_SAVES="The viewer has saved as many posts as allowed, or put as many into a collection.",
+    TOO_MANY_COLLECTIONS="The viewer has as many collections as allowed.",
     COMMENTS_OFF="Comments are off for this post.",
     IDEMPOTENCY_KEY_REUSED="The key was used with other input.",
     IN_PROGRESS="The same request is still being worked on.",

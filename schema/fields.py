@@ -66,7 +66,9 @@ def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> A
     return strawberry.field(resolve, **bounded(description, max_items, _load(loader, key, many=True)))
 
 
-def viewer_state(graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str) -> Any:
+def viewer_state(
+    graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str, max_items: int | None = None
+) -> Any:
     """A field about the viewer and the record: `read` of what `loader` loads for the record."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
@@ -74,7 +76,7 @@ def viewer_state(graphql_type: Any, loader: str, read: Callable[[Any], Any], *, 
         return _read_later(value, read) if isinstance(value, Future) else read(value)
 
     plan = _load(loader, "id", read=read)
-    return strawberry.field(resolve, graphql_type=graphql_type, **bounded(description, None, plan))
+    return strawberry.field(resolve, graphql_type=graphql_type, **bounded(description, max_items, plan))
 
 
 def _load(loader: str, key: str, *, many: bool = False, read: Callable[[Any], Any] | None = None) -> PlanOf:

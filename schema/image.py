@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from domain.limits import ALT_TEXT_MAX, RENDITION_WIDTHS, RENDITIONS_MAX, TAGS_PER_IMAGE
-from domain.records.images import ImageRecord, PostedImage, RenditionRecord, TagRecord
+from domain.records.images import ImageRecord, PostedImage, RenditionRecord, TagRecord, can_see_tag
 from schema.context import Info
 from schema.enums import RenditionFormat
 from schema.fields import computed, loaded, plain
@@ -39,6 +39,7 @@ class TaggedUser:
     user: LazyUser = loaded("met_user_by_id", key="user_id", description="Who.")
     x: float = plain("Horizontal position, 0 to 1 from the left.")
     y: float = plain("Vertical position, 0 to 1 from the top.")
+    is_pending: bool = plain("Whether the person has yet to approve it; until then it is shown to them alone.")
 
 
 @strawberry.type(description="An image as it can be shown.")
@@ -74,12 +75,14 @@ class Image(Node):
 
     @computed(
         list[TaggedUser],
-        "People tagged in it. While a block stands between the author and somebody tagged, nobody sees that tag.",
+        "People tagged in it. While a block stands between the author and somebody tagged, nobody sees that tag. One "
+        "that its person has yet to approve is shown to them alone.",
         max_items=TAGS_PER_IMAGE,
     )
     async def tagged_users(root: strawberry.Parent[ImageRecord], info: Info) -> list[TagRecord]:
         if not isinstance(root, PostedImage):
             return []
-        pairs = [(root.author_id, tag.user_id) for tag in root.tagged_users]
+        tags = [tag for tag in root.tagged_users if can_see_tag(tag, info.context.viewer_id)]
+        pairs = [(root.author_id, tag.user_id) for tag in tags]
         people = await info.context.loaders.tagged_user_by_pair.load_many(pairs)
-        return [tag for tag, person in zip(root.tagged_users, people, strict=True) if person is not None]
+        return [tag for tag, person in zip(tags, people, strict=True) if person is not None]

@@ -225,6 +225,10 @@ class UpdatePreferencesInput:
         "How clients show posts that are labelled sensitive. It cannot be cleared: null is refused.",
         default=strawberry.UNSET,
     )
+    approves_tags: bool | None = plain(
+        "Whether new tags of the viewer wait for approveTag. It cannot be cleared: null is refused.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.input
@@ -295,14 +299,3 @@ class HashtagInput:
 @strawberry.input
 class UserIdInput:
     user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input
-class MarkNotificationsSeenInput:
-    up_to_seq: int = plain("The highest seq shown.")
-
-
-@strawberry.input
-class MarkNotificationsReadInput:
-    notification_ids: list[strawberry.ID] | None = plain("These ones.", default=None, max_items=limits.NODES_MAX)
-    up_to_seq: int | None = plain("All up to this seq.", default=None)

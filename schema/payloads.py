@@ -15,9 +15,11 @@ from domain.limits import KNOWN_DEVICE_KEPT, USER_ERRORS_MAX
 from domain.records.comments import CommentRecord
 from domain.records.exports import ExportRecord
 from domain.records.posts import PostRecord
+from domain.records.saves import CollectionRecord
 from domain.records.topics import HashtagRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
+from schema.collection import Collection
 from schema.comment import Comment
 from schema.connection import CommentEdge, EdgeData
 from schema.export import Export
@@ -119,8 +121,18 @@ class UploadImagePayload(Payload):
 
 
 @strawberry.type
-class RemoveTagPayload(Payload):
+class ShownPostPayload(Payload):
     post: PostRecord | None = shown(Post, "The post, as it is now; null if the viewer may not see it.")
+
+
+@strawberry.type
+class CollectionPayload(Payload):
+    collection: CollectionRecord | None = shown(Collection, "The collection, as it is now.")
+
+
+@strawberry.type
+class DeleteCollectionPayload(Payload):
+    deleted_collection_id: strawberry.ID | None = plain("Its id.", default=None)
 
 
 @strawberry.type

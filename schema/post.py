@@ -6,7 +6,14 @@ from typing import Annotated
 
 import strawberry
 
-from domain.limits import CAPTION_MAX, HASHTAGS_MAX, IMAGES_PER_POST, MENTIONS_MAX, PREVIEW_COMMENTS
+from domain.limits import (
+    CAPTION_MAX,
+    COLLECTIONS_OF_POST_MAX,
+    HASHTAGS_MAX,
+    IMAGES_PER_POST,
+    MENTIONS_MAX,
+    PREVIEW_COMMENTS,
+)
 from domain.paging import PageRequest
 from domain.records.likes import LikeRecord
 from domain.records.posts import PostRecord
@@ -15,7 +22,7 @@ from schema.context import Info
 from schema.enums import CommentOrder, PostStatus
 from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewer_state
 from schema.image import Image
-from schema.lazy_types import LazyComment
+from schema.lazy_types import LazyCollection, LazyComment
 from schema.node import Node, presents
 from schema.place import Place
 from schema.text_fields import text_field
@@ -71,6 +78,17 @@ class Post(Node):
     comment_count: int = plain("How many comments and replies it has.")
     viewer_has_liked: bool = viewer_state(
         bool, "viewer_like_by_post", is_liked, description="Whether the viewer likes it."
+    )
+
+    viewer_has_saved: bool = viewer_state(
+        bool, "viewer_has_saved_post", bool, description="Whether the viewer has saved it."
+    )
+    viewer_collections: list[LazyCollection] = viewer_state(
+        list[LazyCollection],
+        "viewer_collections_by_post",
+        list,
+        description="The viewer's collections that it is in, latest first.",
+        max_items=COLLECTIONS_OF_POST_MAX,
     )
 
     @computed(bool, "Whether the viewer may comment.")

@@ -1,16 +1,29 @@
 """People, as the viewer may see them."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import strawberry
+from bson import ObjectId
 
 from domain.limits import BIOGRAPHY_MAX
+from domain.paging import PageRequest
+from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import can_view_content
-from schema.connection import PostConnection, UserConnection, connected
-from schema.context import Info
+from schema.connection import (
+    EMPTY,
+    CollectionConnection,
+    ConnectionData,
+    PostConnection,
+    UserConnection,
+    connected,
+    visible_page,
+)
+from schema.context import Context, Info
 from schema.enums import FollowState
-from schema.fields import plain, viewer_state
+from schema.fields import After, Before, First, Last, computed, plain, viewer_state
 from schema.image import Image
 from schema.node import Node, presents
 from schema.scalars import Url
@@ -21,6 +34,15 @@ _RELATION = "relation_by_user"
 
 async def _may_view_content(user: UserRecord, info: Info) -> bool:
     return can_view_content(user, await info.context.loaders.relation_by_user.load(user.id))
+
+
+async def _shown_tagged(context: Context, user_id: ObjectId, post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
+    """These posts in their order; None for one that the viewer may not see, or not as one with a tag of the user."""
+    posts = await context.loaders.visible_post_by_id.load_many(post_ids)
+    tagging = [each for each in posts if each is not None and each.shows_tag_of(user_id, context.viewer_id)]
+    people = await context.loaders.tagged_user_by_pair.load_many([(each.author_id, user_id) for each in tagging])
+    shown = {post.id for post, person in zip(tagging, people, strict=True) if person is not None}
+    return [post if post is not None and post.id in shown else None for post in posts]
 
 
 @strawberry.type(description="A person's account as the viewer may see it.")
@@ -48,6 +70,26 @@ class User(Node):
         description="Their posts, newest first; empty where the viewer may not see them. Among one's own are "
         "those that are PROCESSING, too, and those that FAILED until deletePost dismisses them.",
     )
+
+    @computed(
+        PostConnection | None,
+        "Posts with images in which they are tagged, newest first; empty where the viewer may not see their posts. "
+        "Among one's own are those whose tags wait for approveTag.",
+    )
+    async def tagged_posts(
+        root: strawberry.Parent[UserRecord],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> ConnectionData:
+        request = PageRequest.of(first, after, last, before)
+        if not await _may_view_content(root, info):
+            return EMPTY
+        fetch = partial(info.context.sources.tagged_posts.of_user, root.id)
+        return await visible_page(request, fetch, partial(_shown_tagged, info.context, root.id))
+
     followers: UserConnection | None = connected(
         UserConnection,
         lambda context, user, page: context.sources.follows.followers(user.id, page),
@@ -61,6 +103,14 @@ class User(Node):
         loader="met_user_by_id",
         is_visible=_may_view_content,
         description="Whom they follow, latest first; empty where the viewer may not see their posts.",
+    )
+
+    collections: CollectionConnection | None = connected(
+        CollectionConnection,
+        lambda context, user, page: context.sources.saved.collections.of_owner(user.id, page, only_public=True),
+        loader="visible_collection_by_id",
+        is_visible=_may_view_content,
+        description="Their public collections, newest first; empty where the viewer may not see their posts.",
     )
 
     viewer_is_self: bool = viewer_state(

@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import strawberry
@@ -16,7 +17,15 @@ from domain.records.factors import IdentityRecord, PasskeyRecord
 from domain.records.terms import AcceptanceRecord
 from domain.records.users import AccessTokenRecord, SessionRecord
 from domain.upload_quota import QuotaUse
-from schema.connection import ConnectionData, UserConnection, connected, to_connection
+from schema.collection import CollectionPostConnection, saved_page
+from schema.connection import (
+    CollectionConnection,
+    ConnectionData,
+    PostConnection,
+    UserConnection,
+    connected,
+    to_connection,
+)
 from schema.context import Info
 from schema.enums import AccountStanding, Role, SensitiveContent
 from schema.export import Export
@@ -50,6 +59,12 @@ class ViewerPreferences:
     @computed(SensitiveContent, "How clients show posts that are labelled sensitive; VEIL unless it was changed.")
     async def sensitive_content(root: strawberry.Parent["SignedIn"], info: Info) -> SensitiveContent:
         return await info.context.sources.account.preferences.sensitive_content(root.id)
+
+    @computed(
+        bool, "Whether tags of the viewer wait until they approve them (approveTag); false unless it was changed."
+    )
+    async def approves_tags(root: strawberry.Parent["SignedIn"], info: Info) -> bool:
+        return root.id in await info.context.sources.account.preferences.approving_tags([root.id])
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -177,6 +192,34 @@ class Viewer(Node):
         request = PageRequest.of(first, after, last, before)
         return to_connection(await info.context.sources.moderation.decisions.about(root.id, request))
 
+    @computed(
+        CollectionPostConnection | None,
+        "What they have saved, latest first. A post that they may not see (any more) leaves an edge without node.",
+    )
+    async def saved_posts(
+        root: strawberry.Parent[SignedIn],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> ConnectionData:
+        request = PageRequest.of(first, after, last, before)
+        fetch = partial(info.context.sources.saved.posts.of_saver, root.id)
+        return await saved_page(info.context, request, fetch, with_hidden=True)
+
+    liked_posts: PostConnection | None = connected(
+        PostConnection,
+        lambda context, viewer, page: context.sources.post_likes.liked_by(viewer.id, page),
+        loader="visible_post_by_id",
+        description="The posts that they like and may see, those first that they liked last.",
+    )
+    collections: CollectionConnection | None = connected(
+        CollectionConnection,
+        lambda context, viewer, page: context.sources.saved.collections.of_owner(viewer.id, page, only_public=False),
+        loader="visible_collection_by_id",
+        description="Their collections, newest first.",
+    )
     follow_requests: FollowRequestConnection | None = connected(
         FollowRequestConnection,
         lambda context, viewer, page: context.sources.follows.requests(viewer.id, page),

@@ -52,6 +52,11 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "claims": [_by_key],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comment_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
+    "saves": [_by("saver_id")],
+    "savers": [_by("_id")],
+    "tagged_posts": [_within("u", "p")],
+    "collections": [_by("owner_id")],
+    "collection_posts": [_by("owner_id")],
     "comments": [
         _by("author_id", deleted=False),
         _by("author_id", **_PENDING),
@@ -61,6 +66,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "posts": [
         _by("author_id"),
         _by("mention_ids"),
+        _by("listed_tags"),
         _by("images.tagged_users.user_id"),
         _by("image_inputs.tagged_users.user_id"),
     ],

@@ -39,6 +39,8 @@ def _naming(field: str) -> IndexModel:
 
 TOP_COMMENTS = [("post_id", UP), ("parent_id", UP), ("deleted", UP), ("like_count", DOWN), ("_id", DOWN)]
 SHOWN_POSTS = [("author_id", UP), ("status", UP), ("deleted", UP), ("_id", DOWN)]
+SAVES_OF_SAVER = [("saver_id", UP), ("_id", DOWN)]
+POSITIONS = [("owner_id", UP), ("collection_id", UP), ("position", UP)]
 UNSEEN = "unseen_by_seq"
 TOPIC_POSTS = [("topic_id", UP), ("post_id", UP)]
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
@@ -102,6 +104,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _EXPIRES,
         _pending_by("author_id"),
         _naming("mention_ids"),
+        _naming("listed_tags"),
         _naming("images.tagged_users.user_id"),
         _naming("image_inputs.tagged_users.user_id"),
     ],
@@ -114,6 +117,18 @@ INDEXES: dict[str, list[IndexModel]] = {
     "followed_hashtags": [],
     "post_likes": _LIKES,
     "comment_likes": _LIKES,
+    "saves": [_unique("saver_id", "post_id"), IndexModel(SAVES_OF_SAVER), IndexModel([("post_id", UP)])],
+    "savers": [],
+    "tagged_posts": [],
+    "collections": [
+        _listed_by("owner_id", "deleted"),
+        _unique_where_present("owner_id", "idempotency_key"),
+        _EXPIRES,
+    ],
+    "collection_posts": [
+        _unique("owner_id", "post_id", "collection_id"),
+        IndexModel(POSITIONS, unique=True),
+    ],
     "comments": [
         _listed_by("post_id", "parent_id", "deleted"),
         IndexModel(TOP_COMMENTS),

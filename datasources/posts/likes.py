@@ -109,6 +109,12 @@ class LikeStore:
         rows = await find_page(self._likes, query, request.expects(ObjectId), projection={"user_id": 1})
         return cut_page(request, [(row["_id"], row["user_id"]) for row in rows])
 
+    async def liked_by(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """What a user likes, latest first."""
+        query, hint = {"user_id": user_id, "liked": True}, BY_LIKER.document["name"]
+        rows = await find_page(self._likes, query, request.expects(ObjectId), projection={"target_id": 1}, hint=hint)
+        return cut_page(request, [(row["_id"], row["target_id"]) for row in rows])
+
     async def pending_counts(self, target_ids: Sequence[ObjectId], session: Session, limit: int) -> list[Document]:
         """Likes that their targets' counts do not reflect yet, in the order of the targets."""
         fields = {"target_id": 1, "liked": 1, "counted": 1}

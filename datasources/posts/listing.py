@@ -1,7 +1,6 @@
 """Listing posts under their topics, and taking them off: a post and what it is listed under change together."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import partial
 
 from bson import ObjectId
@@ -22,7 +21,7 @@ from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from domain.topics import COMMENT, STEPS, Topic, TopicKind, hashtag_topic, is_listed, top_score
+from domain.topics import Topic, TopicKind, hashtag_topic, is_listed, top_score
 
 _LISTABLE = ("hashtags.0", "location.name", "listed")  # what a post has that is, or was, listed
 
@@ -148,18 +147,3 @@ def _placed_anew(posts: Sequence[Document], topics: Mapping[ObjectId, Sequence[T
 
 def _key(post: Document) -> Document:
     return {"_id": post["_id"], "author_id": post["author_id"]}
-
-
-_ENGAGEMENT = {"$add": [{"$ifNull": ["$like_count", 0]}, {"$multiply": [COMMENT, {"$ifNull": ["$comment_count", 0]}]}]}
-_STEPS = {"$size": {"$filter": {"input": list(STEPS), "cond": {"$lte": ["$$this", _ENGAGEMENT]}}}}
-
-
-def add_engagement(counter: str, by: int, now: datetime) -> list[Stage]:
-    """An update pipeline of a post: adds to its counter; LIST is pending if that changes its `steps` among the best."""
-    is_moved = {"$and": [{"$isArray": "$listed"}, {"$ne": ["$steps_before", _STEPS]}]}
-    pending = add_pending([Task.LIST], now)["$set"]
-    return [
-        {"$set": {counter: {"$add": [{"$ifNull": [f"${counter}", 0]}, by]}, "steps_before": _STEPS}},
-        {"$set": {name: {"$cond": [is_moved, value, f"${name}"]} for name, value in pending.items()}},
-        {"$unset": "steps_before"},
-    ]

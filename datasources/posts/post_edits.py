@@ -43,19 +43,25 @@ def tagging(user_id: ObjectId) -> Document:
 
 def untag(user_id: ObjectId, now: datetime) -> list[Stage]:
     """Removes a person's tags from every image of a post."""
-    others = {
-        "$filter": {
-            "input": {"$ifNull": ["$$image.tagged_users", []]},
-            "as": "tag",
-            "cond": {"$ne": ["$$tag.user_id", user_id]},
-        }
-    }
+    tags = {"$ifNull": ["$$image.tagged_users", []]}
+    return _retag({"$filter": {"input": tags, "as": "tag", "cond": {"$ne": ["$$tag.user_id", user_id]}}}, now)
+
+
+def approve_tags(user_id: ObjectId, now: datetime) -> list[Stage]:
+    """Makes a person's tags in every image of a post visible to others."""
+    tags = {"$ifNull": ["$$image.tagged_users", []]}
+    approved = {"$mergeObjects": ["$$tag", {"is_pending": False}]}
+    is_theirs = {"$eq": ["$$tag.user_id", user_id]}
+    return _retag({"$map": {"input": tags, "as": "tag", "in": {"$cond": [is_theirs, approved, "$$tag"]}}}, now)
+
+
+def _retag(tags: Document, now: datetime) -> list[Stage]:
     values: Document = {
         path: {
             "$map": {
                 "input": {"$ifNull": [f"${path}", []]},
                 "as": "image",
-                "in": {"$mergeObjects": ["$$image", {"tagged_users": others}]},
+                "in": {"$mergeObjects": ["$$image", {"tagged_users": tags}]},
             }
         }
         for path in ("images", "image_inputs")

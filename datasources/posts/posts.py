@@ -14,7 +14,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.jobs.idempotency import delete_keeping_keys
-from datasources.jobs.outbox import ONLY_TELLING, Stage, find_pending, mark_done, pending_fields
+from datasources.jobs.outbox import ONLY_TELLING, Stage, add_pending, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedReads
@@ -26,14 +26,14 @@ from datasources.mongo.pages import find_page
 from datasources.mongo.queries import BY_ID, among, find_by_ids, find_ids
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.posts.cached_posts import PostCache
-from datasources.posts.listing import add_engagement
-from datasources.posts.post_edits import edit, tagging, untag
+from datasources.posts.post_edits import approve_tags, edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import NotFound
 from domain.feed_ranking import Candidate
 from domain.jobs import Fact, Task
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.posts import PostRecord, PostStatus
+from domain.topics import steps
 
 MAX_MERGED_AUTHORS = 200  # MongoDB merges the posts of so many from one index; of more it would sort all posts
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
@@ -43,7 +43,7 @@ _EMPTIED: Document = {
     "location": None,
     "image_inputs": [],
     "upload_ids": "$$REMOVE",
-    **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids")},
+    **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids", "listed_tags")},
 }
 _SCORED = ("author_id", "created_at", "hashtags", "like_count", "comment_count", "status", "deleted")
 
@@ -108,6 +108,10 @@ class PostStore(BatchedReads[PostRecord]):
         """Removes a person's tags from a post; NOTIFY, pending then, withdraws the notification. Atomic, repeatable."""
         await self._edit({**self._one(post_id), "deleted": False, **tagging(user_id)}, untag(user_id, now))
 
+    async def approve_tags(self, post_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
+        """Makes a person's tags in a post visible to others. Atomic and safe to repeat."""
+        await self._edit({**self._one(post_id), "deleted": False, **tagging(user_id)}, approve_tags(user_id, now))
+
     async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
         """Hides an own post from everybody at once; the removal of what belongs to it is pending. Safe to repeat.
 
@@ -128,7 +132,7 @@ class PostStore(BatchedReads[PostRecord]):
 
     async def remove_mentions(self, user_id: ObjectId, limit: int) -> bool:
         """Removes mentions and tags of a user from up to `limit` posts of each; whether there were any. Repeatable."""
-        pulls: dict[str, Document] = {"mention_ids": {"mention_ids": user_id}}
+        pulls: dict[str, Document] = {field: {field: user_id} for field in ("mention_ids", "listed_tags")}
         for path in ("images", "image_inputs"):
             pulls[f"{path}.tagged_users.user_id"] = {f"{path}.$[].tagged_users": {"user_id": user_id}}
         return any([await self._pull({field: user_id}, values, limit) for field, values in pulls.items()])
@@ -178,9 +182,12 @@ class PostStore(BatchedReads[PostRecord]):
         async with self._writes.invalidating([post_id], session) as posts:
             await posts.update_one({**self._one(post_id), "deleted": {"$ne": True}}, {"$set": changes}, session=session)
 
-    async def set_notified(self, post: Document, notified: int, session: Session) -> None:
-        """Stores how many notifications tell of a post, for `verify`."""
-        await self._writes.uncached.update_one(_key(post), {"$set": {"notified": notified}}, session=session)
+    async def set_notified(
+        self, post: Document, notified: int, listed_tags: Sequence[ObjectId], session: Session
+    ) -> None:
+        """Stores how many notifications tell of a post, for `verify`, and in whose lists of tagged posts it is."""
+        values = {"notified": notified, "listed_tags": list(listed_tags)}
+        await self._writes.uncached.update_one(_key(post), {"$set": values}, session=session)
 
     async def mark_done(self, post: Document, task: Task, session: Session | None = None) -> bool:
         """Removes a task from a post's outbox; False, with no change, if the post has changed since it was read."""
@@ -223,11 +230,19 @@ class PostStore(BatchedReads[PostRecord]):
     async def _add_engagement(
         self, posts: Collection, counter: str, deltas: Mapping[ObjectId, int], session: Session
     ) -> None:
-        """In the order of the ids, so that concurrent duplicates conflict at the first id that they share."""
-        now, moved = clock.now(), [(post_id, by) for post_id, by in sorted(deltas.items()) if by]
-        updates = [UpdateOne(self._one(post_id), add_engagement(counter, by, now)) for post_id, by in moved]
-        if updates:
-            await posts.bulk_write(updates, ordered=False, session=session)
+        """Adds to counters; LIST is pending for the listed posts that have other `steps` among the best by that."""
+        changed = [post_id for post_id, by in deltas.items() if by]
+        if not changed:
+            return
+        await increment(posts, counter, deltas, session, self._where)
+        query = {**self._each(changed), "listed": {"$exists": True}}
+        fields = {"author_id": 1, "like_count": 1, "comment_count": 1}
+        listed = await posts.find(query, fields, session=session, hint=BY_ID).to_list()
+        before = [{**post, counter: post[counter] - deltas[post["_id"]]} for post in listed]
+        moved = [post for post, earlier in zip(listed, before, strict=True) if _steps(post) != _steps(earlier)]
+        if moved:
+            pending = [add_pending([Task.LIST], clock.now())]
+            await posts.update_many(among(moved, "author_id"), pending, session=session, hint=BY_ID)
 
     async def _edit(self, query: Document, changes: Document | list[Stage]) -> Document | None:
         async with self._writes.invalidating([query["_id"]]) as posts:
@@ -241,6 +256,10 @@ class PostStore(BatchedReads[PostRecord]):
         async with self._writes.invalidating(ids) as posts:
             await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})
         return bool(ids)
+
+
+def _steps(post: Document) -> int:
+    return steps(post.get("like_count", 0), post.get("comment_count", 0))
 
 
 def _key(post: Document) -> Document:

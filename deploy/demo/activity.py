@@ -26,6 +26,7 @@ DRAIN_SECONDS = 180.0
 POLL_SECONDS = 0.2
 PATIENCE = 1.0  # seconds without progress; then we do the work ourselves, which is harmless beside a worker
 FOLLOWED_HASHTAGS = ("mountains", "forest")
+SAVED, COLLECTED = 8, 4  # posts
 SKY, DOTS = 1, 2  # posts: emi's northern lights and ana's own latest
 
 _DONE_BY = {
@@ -74,6 +75,19 @@ class Activity:
             records[post.number, place] = await self._comment(name, post_ids[post.number], comment, moment, parent)
         likers = ((records[post.number, place].id, comment.likers) for _, post, place, comment in planned)
         await self._like(self._sources.comment_likes, likers)
+
+    async def save(self, posts: Sequence[PlannedPost], post_ids: Mapping[int, ObjectId]) -> None:
+        """Makes the user save some posts of others, of which the first are a public collection."""
+        saved, ana = self._sources.saved, user_id(DEMO_USERNAME)
+        values = {"name": "Light", "description": "Skies to print one day.", "is_public": True}
+        key = Idempotency.of("demo:collection", "demo", {})
+        collection = await saved.collections.create(ana, values, clock.now(), key)
+        others = [post_ids[post.number] for post in posts if post.author != DEMO_USERNAME][:SAVED]
+        for place, post_id in enumerate(others):
+            collections = [collection.id] if place < COLLECTED else []
+            await saved.posts.save(ana, post_id, clock.now(), collections)
+        if others:
+            await saved.collections.update(ana, collection.id, {"cover_post_id": others[0]})
 
     async def drain(self) -> None:
         """Waits until nothing is pending for the demo's people; does the work itself if no worker seems to run.

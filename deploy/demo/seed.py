@@ -75,6 +75,7 @@ async def _fill(sources: Sources, progress: Callable[[str], None], planned: list
         post_ids = {post.number: record.id for post, record in zip(planned, records, strict=True)}
         progress("likes and comments")
         await activity.react(planned, post_ids)
+        await activity.save(planned, post_ids)
         progress("counts, feeds and notifications")
         await activity.drain()
         await activity.make_latest_news(post_ids)

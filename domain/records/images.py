@@ -22,11 +22,20 @@ class RenditionRecord(Record, frozen=True, kw_only=True):
 
 
 class TagRecord(Record, frozen=True, kw_only=True):
-    """A person tagged in an image; `x` and `y` run from 0 to 1, from the top left."""
+    """A person tagged in an image; `x` and `y` run from 0 to 1, from the top left.
+
+    One that `is_pending` is shown to nobody but the person, until they approve it.
+    """
 
     user_id: ObjectId
     x: float
     y: float
+    is_pending: bool = False
+
+
+def can_see_tag(tag: TagRecord, viewer_id: ObjectId | None) -> bool:
+    """Whether a tag is one for this viewer: a pending one is for the tagged person alone."""
+    return not tag.is_pending or tag.user_id == viewer_id
 
 
 class ImageRecord(Record, frozen=True, kw_only=True, dict=True):

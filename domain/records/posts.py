@@ -6,7 +6,7 @@ from functools import cached_property
 
 from bson import ObjectId
 
-from domain.records.images import ImageRecord, PostedImage, TagRecord
+from domain.records.images import ImageRecord, PostedImage, TagRecord, can_see_tag
 from domain.records.record import Record, Stored
 from domain.records.uploads import FailureRecord
 
@@ -92,3 +92,8 @@ class PostRecord(Stored, frozen=True, kw_only=True, dict=True):
     def tagged_ids(self) -> list[ObjectId]:
         """The people tagged in its images, once for each tag."""
         return [tag.user_id for image in self.images for tag in image.tagged_users]
+
+    def shows_tag_of(self, user_id: ObjectId, viewer_id: ObjectId | None) -> bool:
+        """Whether a person is tagged in it by a tag that this viewer may be shown."""
+        tags = [tag for image in self.images for tag in image.tagged_users if tag.user_id == user_id]
+        return any(can_see_tag(tag, viewer_id) for tag in tags)

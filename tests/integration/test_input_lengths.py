@@ -99,6 +99,11 @@ async def test_a_megabyte_is_no_hashtag(world: World) -> None:
     assert (result.data, result.errors) == ({"hashtag": None}, None)
 
 
+async def test_a_megabyte_opens_no_collection(world: World) -> None:
+    result = await world.execute("query ($key: String!) { sharedCollection(key: $key) { id } }", None, key=MEGABYTE)
+    assert (result.data, result.errors) == ({"sharedCollection": None}, None)
+
+
 def test_no_other_argument_takes_a_text() -> None:
     taken = {
         f"{name}.{field}({argument})"
@@ -108,4 +113,4 @@ def test_no_other_argument_takes_a_text() -> None:
         for argument, given in definition.args.items()
         if get_named_type(given.type).name == "String" and argument not in ("after", "before")
     }
-    assert taken == {"Query.user(username)", "Query.hashtag(name)"}
+    assert taken == {"Query.user(username)", "Query.hashtag(name)", "Query.sharedCollection(key)"}

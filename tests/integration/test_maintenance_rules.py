@@ -17,6 +17,7 @@ from domain.jobs import Task
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import PostDraft, PostImage
 from domain.records.users import AccountStanding
+from tests.support.auditing import store_files
 from tests.support.factories import World, now
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
@@ -28,6 +29,8 @@ from workers.maintenance.checks.identities import LINK, UNLINKED
 from workers.maintenance.checks.indexes import INDEX
 from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
 from workers.maintenance.checks.registry import CHECKS
+from workers.maintenance.checks.tagged_posts import LISTED as TAG_LISTED
+from workers.maintenance.checks.tagged_posts import UNLISTED as TAG_UNLISTED
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
 
@@ -327,6 +330,56 @@ def lost_notification(kind: str) -> Break:
     return run
 
 
+async def saved(world: World, scene: Scene) -> ObjectId:
+    """Bob saves ana's post in a collection, whose id this is."""
+    values = {"name": "light", "is_public": False}
+    made = await world.sources.saved.collections.create(scene.bob.id, values, now(), None)
+    await world.sources.saved.posts.save(scene.bob.id, scene.post.id, now(), [made.id])
+    return made.id
+
+
+def miscounted(collection: str, field: str) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await saved(world, scene)
+        await world.sources.database[collection].update_many({}, {"$inc": {field: 3}})
+
+    return run
+
+
+def without(collection: str) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await saved(world, scene)
+        await world.sources.database[collection].delete_many({})
+
+    return run
+
+
+def save(**fields: Any) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await saved(world, scene)
+        whole = {"saver_id": scene.bob.id, "post_id": ObjectId(), "saved_at": now()}
+        await insert(world, "saves", **whole | fields)
+
+    return run
+
+
+def of_nobody(collection: str, **fields: Any) -> Break:
+    async def run(world: World, _scene: Scene) -> None:
+        await insert(world, collection, **{"_id": ObjectId(), "created_at": now(), "deleted": False, **fields})
+
+    return run
+
+
+async def tag_listed_for_nobody(world: World, scene: Scene) -> None:
+    await insert(world, "tagged_posts", _id={"u": scene.bob.id, "p": scene.post.id})
+
+
+async def tag_unlisted(world: World, scene: Scene) -> None:
+    await store_files(world, await world.post(scene.ana, tagged=[scene.bob]))
+    await world.drain()
+    await world.sources.database["tagged_posts"].delete_many({})
+
+
 async def lost_index(world: World, _scene: Scene) -> None:
     await world.sources.database["sessions"].drop_index("user_id_1__id_-1")
 
@@ -399,6 +452,18 @@ BREAKS: dict[str, Break] = {
     f"{UNNOTIFIED}.posts": lost_notification("POST_READY"),
     f"{UNNOTIFIED}.comments": lost_notification("REPLIED"),
     f"{UNNOTIFIED}.follows": lost_notification("FOLLOWED"),
+    TAG_LISTED: tag_listed_for_nobody,
+    TAG_UNLISTED: tag_unlisted,
+    "saver.save_count": miscounted("savers", "save_count"),
+    "saver.collection_count": miscounted("savers", "collection_count"),
+    "collection.post_count": miscounted("collections", "post_count"),
+    "save.uncounted": without("savers"),
+    "collection_post.unsaved": without("saves"),
+    "collection_post.collection_id": without("collections"),
+    "save.post_id": save(),
+    "save.saver_id": save(saver_id=ObjectId()),
+    "saver._id": of_nobody("savers"),
+    "collection.owner_id": of_nobody("collections", owner_id=ObjectId(), name="light"),
     INDEX: lost_index,
 }
 

@@ -40,7 +40,18 @@ asyncio.run(seed(Settings(), progress, posts={POSTS}))
 
 async def census(sources: Sources) -> dict[str, int]:
     """How many there are of everything."""
-    names = ("users", "posts", "uploads", "follows", "post_likes", "comment_likes", "comments", "failures")
+    names = (
+        "users",
+        "posts",
+        "uploads",
+        "follows",
+        "post_likes",
+        "comment_likes",
+        "comments",
+        "saves",
+        "collections",
+        "failures",
+    )
     return {name: await sources.database[name].count_documents({}) for name in names}
 
 
@@ -55,6 +66,8 @@ def expected() -> dict[str, int]:
         "post_likes": sum(len(post.likers) for post in planned) + 2,
         "comment_likes": sum(len(comment.likers) for post in planned for comment in post.comments) + 1,
         "comments": sum(len(post.comments) for post in planned) + 3,
+        "saves": sum(post.author != DEMO_USERNAME for post in planned),
+        "collections": 1,
         "failures": 0,
     }
 

@@ -40,11 +40,17 @@ UPDATES: dict[str, tuple[Any, str, Any]] = {
     "UpdatePostInput.location": (PLACE.to_document(), "location", None),
     "UpdatePostInput.commentsEnabled": (False, "comments_enabled", REFUSED),
 }
-ELSEWHERE = {"UpdatePreferencesInput.sensitiveContent"}  # neither of a profile nor of a post
+ELSEWHERE = {
+    "UpdatePreferencesInput.sensitiveContent",
+    "UpdatePreferencesInput.approvesTags",
+}  # neither of a profile nor of a post
+OF_COLLECTIONS = {  # tested in test_collections.py
+    f"UpdateCollectionInput.{name}" for name in ("name", "description", "coverPostId", "isPublic", "isShared", "posts")
+}
 
 
 def test_every_optional_member_of_an_update_is_listed_here() -> None:
-    assert {member for member in OPTIONAL if member.startswith("Update")} == {*UPDATES, *ELSEWHERE}
+    assert {member for member in OPTIONAL if member.startswith("Update")} == {*UPDATES, *ELSEWHERE, *OF_COLLECTIONS}
 
 
 def test_only_updates_distinguish_null_from_an_absent_member() -> None:

@@ -43,8 +43,11 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "users datasources.accounts.users.UserStore.find_deleted_in_session",
         "users datasources.accounts.deactivation.DeactivationStore.find_deactivated_in_session",
     ),
-    "A screen that few look at, or an act of few: sessions, lists of followers and requests, going public, a block, a "
-    "notification by its id.": (
+    "Once in the life of a post: its deletion finds who saved it.": (
+        "saves datasources.saves.saves.SaveStore.remove_of_post",
+    ),
+    "A screen that few look at, or an act of few: sessions, lists of followers, requests, own likes, going public, "
+    "a block, a notification by its id.": (
         "notifications datasources.mongo.batched_operations.BatchedReads._read",
         "sessions datasources.accounts.sessions.SessionStore.of_user",
         "sessions datasources.accounts.session_endings.SessionEndings.*",  # logging in too
@@ -52,6 +55,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "follows datasources.graph.follows.FollowStore._page",
         "follows datasources.graph.follows.FollowStore.accept_requests",
         "blocks datasources.graph.blocks.BlockStore.remove_follows",
+        "post_likes datasources.posts.likes.LikeStore.liked_by",
     ),
     "An export is made at most once a day for an account, from indexes by who acted.": (
         "* workers.exporting.contents._pages",

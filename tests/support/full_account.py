@@ -83,6 +83,7 @@ async def create_full_account(world: World, *, is_private: bool = False) -> Full
     post = await create_post_with_files(world, ana, [await create_upload(world, ana) for _ in range(2)], [bob])
     bobs_post = await create_post_with_files(world, bob, [await create_upload(world, bob)], [ana, cat])
     comment = await _create_dialogue(world, ana, bob, cat, post, bobs_post)
+    await _save(world, ana, bob, post, bobs_post)
     await world.open_feeds(ana, bob, cat)
     await _create_reading_state(world, ana, bob, bobs_post)
     await _create_moderation(world, ana, bob, cat, post)
@@ -171,6 +172,17 @@ async def _create_dialogue(
     await sources.comments.delete(gone.id, now())
     await world.drain()
     return comment
+
+
+async def _save(world: World, ana: UserRecord, bob: UserRecord, post: PostRecord, bobs_post: PostRecord) -> None:
+    """Saves and collections of both, with each other's posts."""
+    saved = world.sources.saved
+    for saver, other in ((ana, bobs_post), (bob, post)):
+        values = {"name": "light", "is_public": True}
+        key = Idempotency.of(f"collection of {saver.username}", "createCollection", {})
+        made = await saved.collections.create(saver.id, values, now(), key)
+        await saved.posts.save(saver.id, other.id, now(), [made.id])
+        await saved.collections.update(saver.id, made.id, {"cover_post_id": other.id}, is_shared=True)
 
 
 async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, bobs_post: PostRecord) -> None:

@@ -96,6 +96,11 @@ NUMBERS: dict[str, dict[str, float]] = {
         "linked identities of an account": limits.IDENTITIES_MAX,
         "people one follows": limits.FOLLOWING_MAX,
         "hashtags one follows": limits.FOLLOWED_HASHTAGS_MAX,
+        "posts one has saved": limits.SAVES_MAX,
+        "collections of an account": limits.COLLECTIONS_MAX,
+        "posts of a collection": limits.COLLECTION_POSTS_MAX,
+        "collections of the viewer's that a post is in": limits.COLLECTIONS_OF_POST_MAX,
+        "posts of a collection changed at once": limits.COLLECTION_CHANGES_MAX,
     },
     "text | characters at most": {
         "caption": limits.CAPTION_MAX,
@@ -109,6 +114,9 @@ NUMBERS: dict[str, dict[str, float]] = {
         "`website`": limits.WEBSITE_MAX,
         "`email`, `login`": limits.EMAIL_MAX,
         f"`password` (at least {limits.PASSWORD_MIN})": limits.PASSWORD_MAX,
+        "a collection's `name`": limits.COLLECTION_NAME_MAX,
+        "a collection's `description`": limits.COLLECTION_DESCRIPTION_MAX,
+        "`note`": limits.COLLECTION_NOTE_MAX,
         "`clientName`": limits.CLIENT_NAME_MAX,
         "`platform`": limits.PLATFORM_MAX,
         f"`idempotencyKey` (of `register` at least {REGISTRATION_KEY_MIN})": IDEMPOTENCY_KEY_MAX,
@@ -180,6 +188,7 @@ RATE_LIMITS = {
     "posts of an account": "post.account",
     "reports of an account": "report.account",
     "edits of captions and the profile, of an account": "edit.account",
+    "saves and changes of collections, of an account": "save.account",
 }
 POINTS = {
     "an account": "points",

@@ -16,6 +16,7 @@ NOT_EXPORTED = {
     "interests": "made of likes, comments and visits, which are there",
     "mail_tokens": "hashes of secrets",
     "mails": "sent to their owner, and deleted within a day",
+    "savers": "numbers of what is there",
     "rankings": "orders of others' posts, for an hour",
 }
 

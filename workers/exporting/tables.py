@@ -90,6 +90,31 @@ def _like(kind: str) -> Callable[[Document], Row]:
     return lambda like: {f"{kind.lower()}Id": _id(kind, like["target_id"]), "firstLikedAt": _created(like)}
 
 
+def _save(save: Document) -> Row:
+    return {"postId": _id("Post", save["post_id"]), "savedAt": save["saved_at"]}
+
+
+def _collection(collection: Document) -> Row:
+    return {
+        "id": _id("Collection", collection["_id"]),
+        "name": collection["name"],
+        "description": collection.get("description"),
+        "coverPostId": _id("Post", collection.get("cover_post_id")),
+        "isPublic": collection["is_public"],
+        "isShared": collection.get("secret") is not None,
+        "postCount": collection["post_count"],
+        "createdAt": collection["created_at"],
+    }
+
+
+def _collection_post(item: Document) -> Row:
+    return {"collectionId": _id("Collection", item["collection_id"]), "note": item.get("note"), **_save(item)}
+
+
+def _tagged_post(entry: Document) -> Row:
+    return {"postId": _id("Post", entry["_id"]["p"])}
+
+
 def _follow(field: str) -> Callable[[Document], Row]:
     return lambda follow: {"user": Person(follow[field]), "state": follow["state"], "firstAskedAt": _created(follow)}
 
@@ -188,6 +213,15 @@ TABLES: Sequence[Table] = (
     ),
     Table(name="liked_posts", collection="post_likes", row=_like("Post"), **_LIKED),
     Table(name="liked_comments", collection="comment_likes", row=_like("Comment"), **_LIKED),
+    Table(
+        name="tagged_posts",
+        collection="tagged_posts",
+        query=lambda user_id: {"_id": within(user_id, "u", "p")},
+        row=_tagged_post,
+    ),
+    Table(name="saved_posts", collection="saves", query=_by("saver_id"), row=_save),
+    Table(name="collections", collection="collections", query=_by("owner_id", deleted=False), row=_collection),
+    Table(name="collection_posts", collection="collection_posts", query=_by("owner_id"), row=_collection_post),
     Table(name="following", collection="follows", query=_by("follower_id", **_STANDING), row=_follow("followee_id")),
     Table(name="followers", collection="follows", query=_by("followee_id", **_STANDING), row=_follow("follower_id")),
     Table(name="blocked", collection="blocks", query=_by("blocker_id"), row=_person("blocked_id")),

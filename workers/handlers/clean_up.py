@@ -9,6 +9,7 @@ from workers.handlers.image_files import delete_files
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 500  # comments erased in one step
+SAVES_CHUNK = 50  # saves removed in one transaction: some five writes for each
 
 
 async def clean_upload(tools: Tools, key: str) -> None:
@@ -52,7 +53,7 @@ async def clean_comment(tools: Tools, key: str) -> None:
 
 
 async def clean_post(tools: Tools, key: str) -> None:
-    """Deletes a deleted post's likes, comments and files and, when nothing else is pending, the post itself.
+    """Deletes a deleted post's likes, saves, comments and files and, when nothing else is pending, the post itself.
 
     A comment that is added during or after this is deleted by `screen_comments`.
     """
@@ -61,6 +62,8 @@ async def clean_post(tools: Tools, key: str) -> None:
     if not documents:
         return
     await sources.post_likes.delete_by_target(post_id)
+    while await sources.saved.posts.remove_of_post(post_id, SAVES_CHUNK):
+        pass
     while comment_ids := await sources.comments.ids_of_post(post_id, CHUNK):
         for comment_id in comment_ids:
             await sources.comment_likes.delete_by_target(comment_id)

@@ -110,6 +110,7 @@ async def _erase_readings(sources: Sources, user_id: ObjectId) -> bool:
     await sources.feed_listeners.erase(user_id)
     await sources.interests.erase(user_id)
     await sources.rankings.erase(user_id)
+    await sources.saved.savers.erase(user_id)
     return False
 
 
@@ -152,6 +153,10 @@ DELETE_ACTS: Sequence[Step] = (
     lambda sources, user_id: sources.account_relations.delete_mutes(user_id, CHUNK),
     lambda sources, user_id: sources.post_likes.unlike_by_user(user_id, clock.now(), CHUNK),
     lambda sources, user_id: sources.comment_likes.unlike_by_user(user_id, clock.now(), CHUNK),
+    lambda sources, user_id: sources.saved.collection_posts.erase(user_id, CHUNK),
+    lambda sources, user_id: sources.saved.collections.erase(user_id, CHUNK),
+    lambda sources, user_id: sources.saved.posts.erase(user_id, CHUNK),
+    lambda sources, user_id: sources.tagged_posts.erase(user_id, CHUNK),
     lambda sources, user_id: sources.posts.remove_mentions(user_id, CHUNK),
     lambda sources, user_id: sources.comments.remove_mentions(user_id, CHUNK),
     _erase_export,

@@ -126,7 +126,8 @@ def _about_follow(follow: FollowRecord, allowed: Collection[tuple[ObjectId, Obje
 
 
 async def notify_post(tools: Tools, key: str) -> None:
-    """Notifies the author that a post is READY or FAILED, and people who are mentioned or tagged in it.
+    """Notifies the author that a post is READY or FAILED, and people who are mentioned or tagged in it; keeps the lists
+    of posts in which people are tagged.
 
     Withdraws every notification about a deleted post, and those of people whom the post no longer mentions or tags, or
     from whom moderators have hidden it. The outbox is updated first in the transaction: if the post has changed since
@@ -148,12 +149,14 @@ async def notify_post(tools: Tools, key: str) -> None:
         before = await (about.about_post if post.deleted else about.mentions_and_tags)(post_id, session)
         named = {*post.mention_ids, *post.tagged_ids} if post.status is PostStatus.READY else set()
         outdated = [each for each in before if post.deleted or each.recipient_id not in named]
-        tagged = {each.recipient_id for each in before if each.kind is NotificationKind.TAGGED}
-        due = [msgspec.structs.replace(notice, is_news=notice.recipient_id not in tagged) for notice in notices]
+        told = {each.recipient_id for each in before if each.kind is NotificationKind.TAGGED}
+        due = [msgspec.structs.replace(notice, is_news=notice.recipient_id not in told) for notice in notices]
         await about.write(due, now, session)
         notified.update(notification.recipient_id for notification in outdated)
         await about.withdraw(outdated, now, session)
-        await sources.posts.set_notified(documents[0], len(notices), session)
+        tagged = set() if post.deleted else set(post.tagged_ids)
+        await sources.tagged_posts.set_of_post(post_id, tagged, documents[0].get("listed_tags", ()), session)
+        await sources.posts.set_notified(documents[0], len(notices), sorted(tagged), session)
 
     async with sources.notifications.changing(notified):
         await in_transaction(sources.client, apply)

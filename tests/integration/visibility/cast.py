@@ -1,7 +1,7 @@
 """People in every relation to each other, and everything that they posted, liked and wrote."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from schema.notification import type_name_of
 from tests.integration.visibility.scene import (
     NOBODY,
     Case,
+    Collection,
     Comment,
     Entry,
     Gid,
@@ -81,6 +82,7 @@ class Cast:
         for author in AUTHORS:
             await cast._publish(author)
         await cast._like_comment_of_host()
+        await cast._save()
         await world.drain()
         await cast._record_notifications()
         await cast._hide()
@@ -249,7 +251,28 @@ class Cast:
         for fan in EVERYBODY:
             await self.world.sources.comment_likes.like(_id(own.gid), self.records[fan].id, now())
 
-    async def _record_notifications(self, kinds: Collection[NotificationKind] = tuple(NotificationKind)) -> None:
+    async def _save(self) -> None:
+        """Everybody saves every ready post. Authors have a public and a private collection with all of them."""
+        saved = self.world.sources.saved
+        posts = [post for post in self.scene.posts.values() if post.image is not None]
+        for name in EVERYBODY:
+            owner_id, mine = self.records[name].id, list[Collection]()
+            for is_public in (True, False) if name in AUTHORS else ():
+                values = {"name": "light", "is_public": is_public}
+                made = await saved.collections.create(owner_id, values, now(), None)
+                shared = await saved.collections.update(owner_id, made.id, {}, is_shared=True)
+                gid = to_global_id("Collection", made.id)
+                mine.append(Collection(gid, name, is_public, posts, posts[0], shared.share_key or ""))
+                self.scene.collections[gid] = mine[-1]
+            for post in posts:
+                ids = [_id(collection.gid) for collection in mine]
+                await saved.posts.save(owner_id, _id(post.gid), now(), ids)
+            for collection in mine:
+                cover = {"cover_post_id": _id(posts[0].gid)}
+                await saved.collections.update(owner_id, _id(collection.gid), cover)
+            self.scene.saves[name] = posts
+
+    async def _record_notifications(self, kinds: Container[NotificationKind] = tuple(NotificationKind)) -> None:
         names = {user.id: name for name, user in self.records.items()}
         for name, user in self.records.items():
             for record in await self.world.sources.notifications.changed_after(user.id, 0, 10_000):

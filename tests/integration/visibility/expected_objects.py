@@ -118,6 +118,34 @@ def _tagged(rules: Rules, viewer: Viewer, image: Gid) -> list[Gid]:
     )
 
 
+def _collections(rules: Rules, viewer: Viewer, owner: Viewer, *, only_public: bool) -> list[Gid]:
+    return [
+        gid
+        for gid, collection in rules.scene.collections.items()
+        if collection.owner == owner
+        and (collection.is_public or not only_public)
+        and rules.sees_collection(viewer, collection)
+    ]
+
+
+def _by_key(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
+    return [gid] if rules.can_meet(viewer, rules.scene.collections[gid].owner) else []
+
+
+def _cover(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
+    cover = rules.scene.collections[gid].cover
+    return [cover.image] if cover.image is not None and rules.sees_post(viewer, cover) else []
+
+
+def _tagged_posts(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
+    """Posts that tag somebody, as rules 3, 4 and 8 say."""
+    person = rules.scene.name_of(gid)
+    posts = [
+        post for post in rules.scene.posts.values() if person in post.tagged and rules.shows_tag(post.author, person)
+    ]
+    return _visible(rules, viewer, [post.gid for post in posts]) if rules.can_read(viewer, person) else []
+
+
 def _existing(rules: Rules, names: Iterable[Name | None]) -> list[Gid]:
     """The accounts of these people that moderators see, whatever their standing."""
     people = [rules.scene.people[name] for name in names if name is not None]
@@ -160,6 +188,7 @@ EXPECTED: dict[str, Expected] = {
     "Query.nodes": _asked,
     "Query.user": _asked,
     "Query.post": _asked,
+    "Query.sharedCollection": _by_key,
     "Query.viewer": _mine("accounts"),
     "Query.feed": _feed,
     "Query.hashtag": _asked,
@@ -196,12 +225,33 @@ EXPECTED: dict[str, Expected] = {
         for muter, other in rules.scene.mutes
         if muter == viewer and rules.can_find(viewer, other)
     ],
+    "Viewer.savedPosts": lambda rules, viewer, _: _visible(
+        rules, viewer, [post.gid for post in rules.scene.saves[viewer or ""]]
+    ),
+    "Viewer.likedPosts": lambda rules, viewer, _: _visible(
+        rules, viewer, [post.gid for post in rules.scene.posts.values() if viewer in post.likers]
+    ),
+    "Viewer.collections": lambda rules, viewer, _: _collections(rules, viewer, viewer, only_public=False),
+    "User.collections": lambda rules, viewer, person: _collections(
+        rules, viewer, rules.scene.name_of(person), only_public=True
+    ),
+    "Collection.owner": lambda rules, viewer, gid: [rules.scene.people[rules.scene.collections[gid].owner]],
+    "Collection.cover": _cover,
+    "Collection.savedPosts": lambda rules, viewer, gid: _visible(
+        rules, viewer, [post.gid for post in rules.scene.collections[gid].posts]
+    ),
+    "Post.viewerCollections": lambda rules, viewer, gid: [
+        collection.gid
+        for collection in rules.scene.collections.values()
+        if collection.owner == viewer and rules.scene.posts[gid] in collection.posts
+    ],
     "User.avatar": lambda rules, viewer, person: _avatar(rules, person),
     "User.posts": lambda rules, viewer, person: _visible(
         rules,
         viewer,
         [post.gid for post in rules.scene.posts.values() if post.author == rules.scene.name_of(person)],
     ),
+    "User.taggedPosts": _tagged_posts,
     "User.followers": _followers,
     "User.following": _following,
     "Post.author": lambda rules, viewer, post: [rules.scene.people[rules.scene.posts[post].author]],
@@ -265,6 +315,7 @@ COUNTS: dict[str, str] = {
     "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_subscriptions",
     "Hashtag.postCount": "of posts that everybody may see: one number for all, which says nothing of private accounts",
     "Place.postCount": "as of a hashtag",
+    "Collection.savedPostCount": "for its owner alone, null for others: tested in test_collections",
     "Post.likeCount": "of all who like it: one number for everybody who may see the post",
     "Post.commentCount": "of all comments, as above",
     "Comment.likeCount": "as above",

@@ -38,14 +38,27 @@ def _image(cast: Cast, upload: Gid, *tagged: Gid) -> dict[str, Any]:
 def _post_of(cast: Cast, comment: Gid) -> Gid:
     """The post of a comment. For a comment that never existed, a post that everybody sees."""
     known = cast.scene.comments.get(comment)
-    return known.post.gid if known else next(gid for gid, post in cast.scene.posts.items() if post.author == "host")
+    return known.post.gid if known else _open_post(cast)
+
+
+def _open_post(cast: Cast) -> Gid:
+    """A post that everybody sees."""
+    return next(gid for gid, post in cast.scene.posts.items() if post.author == "host")
 
 
 INPUTS: dict[str, IdInput] = dict(
     [
         *(_of(verb, "User", "userId") for verb in USER_VERBS),
-        *(_of(verb, "Post", "postId") for verb in ("likePost", "unlikePost", "removeTag", "deletePost")),
+        *(
+            _of(verb, "Post", "postId")
+            for verb in ("likePost", "unlikePost", "savePost", "unsavePost", "removeTag", "approveTag", "deletePost")
+        ),
         *(_of(verb, "Comment", "commentId") for verb in ("likeComment", "unlikeComment", "deleteComment")),
+        *(_of(verb, "Collection", "collectionId") for verb in ("updateCollection", "deleteCollection")),
+        (
+            "SavePostInput.collectionIds",
+            IdInput("savePost", "Collection", lambda cast, gid: {"postId": _open_post(cast), "collectionIds": [gid]}),
+        ),
         _of("reportContent", "Post", "targetId", reason="SPAM"),
         _of("requestReport", "Post", "targetId", reason="SPAM", email="somebody@example.com"),
         _of("moderate", "Post", "targetId", action="DISMISS"),
@@ -89,7 +102,7 @@ INPUTS: dict[str, IdInput] = dict(
 )
 IDEMPOTENCY_KEYS = {
     f"{name}Input.idempotencyKey"
-    for name in ("Register", "CreateUpload", "UploadImage", "CreatePost", "AddComment", "Moderate")
+    for name in ("Register", "CreateUpload", "UploadImage", "CreatePost", "AddComment", "CreateCollection", "Moderate")
 }
 READ_INPUTS = {
     "Query.node(id)",
@@ -98,6 +111,13 @@ READ_INPUTS = {
     "Subscription.uploadUpdated(id)",
     "Moderation.log(subjectId)",
 }  # tested in test_reads, in test_subscriptions and for moderators in tests/e2e/test_reports.py
+
+# They name posts of an own collection, also hidden ones: tested in tests/integration/test_collections.py.
+OF_OWN_COLLECTIONS = {
+    "UpdateCollectionInput.coverPostId",
+    "CollectionPostInput.postId",
+    "CollectionPostInput.afterPostId",
+}
 
 # Mutations that answer with objects but take no id: they show what the viewer has just made.
 WITHOUT_IDS = {
@@ -120,6 +140,7 @@ WITHOUT_IDS = {
     "loginWithPasskey",
     "loginWithIdentity",
     "linkIdentity",
+    "createCollection",
     "createUpload",
     "uploadImage",
     "markNotificationsSeen",

@@ -18,11 +18,13 @@
 10. Everybody who sees a post sees whether it is labelled sensitive.
 11. Everybody sees hashtags, and places of posts that everybody can read. Listed under them are ready posts of accounts
     that everybody can read, but for those of people whom you have muted.
+12. A collection is its owner's alone unless it is public: then it is seen as its owner's posts. Whoever has its key,
+    and meets the owner, sees it too.
 """
 
 from dataclasses import dataclass
 
-from tests.integration.visibility.scene import Comment, Gid, Name, Notification, Post, Scene
+from tests.integration.visibility.scene import Collection, Comment, Gid, Name, Notification, Post, Scene
 
 Viewer = Name | None
 
@@ -61,7 +63,7 @@ class Rules:
         )
 
     def is_listed(self, viewer: Viewer, post: Post) -> bool:
-        """Rule 9."""
+        """Rule 11."""
         is_public = post.author not in self.scene.private and post.author not in self.scene.hidden_accounts
         is_heard = (viewer, post.author) not in self.scene.mutes
         return is_public and is_heard and post.status == "READY" and self.sees_post(viewer, post)
@@ -89,6 +91,10 @@ class Rules:
             return False
         unnamed = notification.actor_count > len(notification.actors)
         return not notification.actors or unnamed or any(self.can_meet(viewer, actor) for actor in notification.actors)
+
+    def sees_collection(self, viewer: Viewer, collection: Collection) -> bool:
+        """Rule 12."""
+        return (collection.is_public or viewer == collection.owner) and self.can_read(viewer, collection.owner)
 
     def sees_image(self, viewer: Viewer, image: Gid) -> bool:
         """Rule 7."""
@@ -120,9 +126,10 @@ class Rules:
             return self.sees_post(viewer, scene.posts[gid])
         if gid in scene.comments:
             return self.sees_comment(viewer, scene.comments[gid])
+        if gid in scene.collections:
+            return self.sees_collection(viewer, scene.collections[gid])
         if gid in scene.notifications:
             return self.sees_notification(viewer, scene.notifications[gid])
-        if gid in scene.images or gid in scene.cases:
-            return self.moderates(viewer) if gid in scene.cases else self.sees_image(viewer, gid)
-        is_open = gid in scene.hashtags or gid in scene.places
-        return is_open or any(owners.get(gid, "") == viewer for owners in scene.owned)
+        is_open = gid in scene.hashtags or gid in scene.places or (gid in scene.cases and self.moderates(viewer))
+        is_owner = any(owners.get(gid, "") == viewer for owners in scene.owned)
+        return self.sees_image(viewer, gid) if gid in scene.images else is_open or is_owner

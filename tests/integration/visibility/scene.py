@@ -41,6 +41,18 @@ class Comment:
 
 
 @dataclass
+class Collection:
+    """A collection of saved posts; whoever has the `key` may see it."""
+
+    gid: Gid
+    owner: Name
+    is_public: bool
+    posts: list[Post]
+    cover: Post
+    key: str
+
+
+@dataclass
 class Notification:
     """A notification as it was when everybody could see everything."""
 
@@ -89,6 +101,8 @@ class Scene:
     mutes: set[tuple[Name, Name]] = field(default_factory=set)
     posts: dict[Gid, Post] = field(default_factory=dict)
     comments: dict[Gid, Comment] = field(default_factory=dict)
+    collections: dict[Gid, Collection] = field(default_factory=dict)
+    saves: dict[Name, list[Post]] = field(default_factory=dict)
     notifications: dict[Gid, Notification] = field(default_factory=dict)
     avatars: dict[Gid, Name] = field(default_factory=dict)
     uploads: dict[Gid, Name] = field(default_factory=dict)  # by id, with their owners
@@ -110,8 +124,8 @@ class Scene:
     @property
     def all_ids(self) -> list[Gid]:
         """The global ids of all objects that exist or existed."""
-        listed = (self.hashtags, self.places)
-        shown = (self.posts, self.comments, self.notifications, self.images, self.cases, *listed)
+        of_posts = (self.posts, self.comments, self.collections, self.images)
+        shown = (*of_posts, self.notifications, self.hashtags, self.places, self.cases)
         owned = [gid for kind in self.owned for gid in kind]
         return [*self.people.values(), *(gid for kind in shown for gid in kind), *owned]
 

@@ -11,6 +11,7 @@ from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.mutation_inputs import (
     IDEMPOTENCY_KEYS,
     INPUTS,
+    OF_OWN_COLLECTIONS,
     READ_INPUTS,
     WITHOUT_IDS,
     IdInput,
@@ -43,14 +44,15 @@ async def cast(world: World) -> Cast:
 
 
 def test_every_input_that_takes_an_id_is_in_the_table() -> None:
-    assert inputs_that_take_ids() == {*INPUTS, *IDEMPOTENCY_KEYS, *READ_INPUTS}
+    assert inputs_that_take_ids() == {*INPUTS, *IDEMPOTENCY_KEYS, *READ_INPUTS, *OF_OWN_COLLECTIONS}
 
 
 def test_every_mutation_that_answers_with_objects_is_tried() -> None:
     answering = {name for name, payload in PAYLOADS.items() if payload.name in LEADING_TYPES}
     assert (
         answering
-        == {entry.mutation for entry in INPUTS.values()} - {"deletePost", "reportContent", "requestReport"}
+        == {entry.mutation for entry in INPUTS.values()}
+        - {"deletePost", "deleteCollection", "reportContent", "requestReport"}
         | WITHOUT_IDS
     )
 
@@ -91,6 +93,8 @@ def hidden_ids(cast: Cast, viewer: Name | None, name: str) -> list[Gid]:
         ids = [gid for gid in ids if not rules.exists(gid)]
     if entry.mutation == "deletePost":  # deleting an own post twice succeeds
         ids = [gid for gid in ids if scene.posts[gid].author != viewer]
+    if entry.kind == "Collection":  # one's own can be changed as long as the session lasts
+        ids = [gid for gid in ids if scene.collections[gid].owner != viewer]
     if entry.mutation == "unblockUser":  # own blocks can be undone
         undone = {
             scene.people[other]

@@ -47,6 +47,7 @@ async def read_everything(cast: Cast, viewer: Name | None) -> Shown:
     shown_ids = cast.shown[viewer] = Shown()
     await _by_id(cast, viewer, shown_ids)
     await _by_name(cast, viewer, shown_ids)
+    await _by_key(cast, viewer, shown_ids)
     if viewer is not None:
         await _own(cast, viewer, shown_ids)
     return shown_ids
@@ -80,6 +81,14 @@ async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
     for gid, name in cast.scene.hashtags.items():
         found = await ask(cast, viewer, "query ($name: String!) { hashtag(name: $name) { id } }", name=name)
         shown_ids["Query.hashtag", gid] = [found["hashtag"]["id"]]
+
+
+async def _by_key(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
+    collections = list(cast.scene.collections.values())
+    aliases = [f'c{n}: sharedCollection(key: "{each.key}") {{ id }}' for n, each in enumerate(collections)]
+    for alias, node in (await ask(cast, viewer, f"{{ {' '.join(aliases)} }}")).items():
+        gid = collections[int(alias[1:])].gid
+        shown_ids["Query.sharedCollection", gid] = [] if node is None else [node["id"]]
 
 
 async def _own(cast: Cast, viewer: Name, shown_ids: Shown) -> None:

@@ -26,6 +26,8 @@ from workers.maintenance.checks.moderation import CASES, DECISIONS, REPORTS, STA
 from workers.maintenance.checks.notifications import NOTIFICATIONS
 from workers.maintenance.checks.posts import POSTS
 from workers.maintenance.checks.preview_comments import PREVIEW_COMMENTS
+from workers.maintenance.checks.saves import SAVES
+from workers.maintenance.checks.tagged_posts import TAGGED_POSTS
 from workers.maintenance.checks.topics import TOPIC_POSTS, UNLISTED_POSTS
 from workers.maintenance.checks.unreadable import UNREADABLE
 from workers.maintenance.checks.uploads import UPLOADS
@@ -36,6 +38,7 @@ CHECKS: Sequence[Check] = (
     *MISSING_NOTIFICATIONS,
     *COUNTER_CHECKS,
     POSTS,
+    *TAGGED_POSTS,
     COMMENTS,
     INBOXES,
     DELETED_ACCOUNTS,
@@ -45,6 +48,7 @@ CHECKS: Sequence[Check] = (
     NOTIFICATIONS,
     WRONG_ENTRIES,
     *LIKES,
+    *SAVES,
     FOLLOWS,
     UNLISTED_FOLLOWERS,
     LISTED_FOLLOWERS,

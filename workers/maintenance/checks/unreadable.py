@@ -23,12 +23,15 @@ from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
 from domain.records.record import Record
 from domain.records.registrations import RegistrationRecord
+from domain.records.saves import CollectionRecord, SavedPost
 from domain.records.topics import TopicRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import SessionRecord, UserRecord, UserState
 from workers.maintenance.checks.check import BY_HAND, Check, Finding, from_snapshot
 
 RECORDS: Mapping[str, type[Record]] = {
+    "collection_posts": SavedPost,
+    "collections": CollectionRecord,
     "comment_likes": LikeRecord,
     "comments": CommentRecord,
     "exports": ExportRecord,
@@ -43,6 +46,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "post_likes": LikeRecord,
     "posts": PostRecord,
     "registrations": RegistrationRecord,
+    "saves": SavedPost,
     "sessions": SessionRecord,
     "topics": TopicRecord,
     "uploads": UploadRecord,

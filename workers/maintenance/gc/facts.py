@@ -12,9 +12,10 @@ from workers.maintenance.gc.run import GcRun, deleted_among
 
 
 async def remove_orphaned_facts(run: GcRun) -> None:
-    """Removes likes, comments, fan-outs and feed entries of posts and comments that are gone, and deleted authors."""
+    """Removes likes, saves, comments, fan-outs and feed entries of what is gone, and deleted authors."""
     await _remove_facts(run, "fan_outs", "post_id", "posts")  # chunks that failed; others go when they are done
     await _remove_facts(run, "post_likes", "target_id", "posts")
+    await _remove_saves(run)
     await _remove_facts(run, "comments", "post_id", "posts")
     await _remove_facts(run, "comment_likes", "target_id", "comments")
     await _remove_entries(run)
@@ -31,6 +32,17 @@ async def _remove_facts(run: GcRun, collection: str, field: str, targets: str) -
                 await run.sources.comments.delete_documents(orphans)
             else:
                 await run.sources.database[collection].delete_many({"_id": {"$in": orphans}})
+
+
+async def _remove_saves(run: GcRun) -> None:
+    """Removes saves of posts that are gone, from collections and counters too."""
+    async for ids in run.walk.ids("saves", "saves"):
+        rows = await find_by_ids(run.sources.database["saves"], run.old(ids))
+        missing = await _missing(run.sources, "posts", [row["post_id"] for row in rows.values()])
+        orphans = [row for row in rows.values() if row["post_id"] in missing]
+        if run.count_removal("saves", len(orphans)):
+            for row in orphans:
+                await run.sources.saved.posts.unsave(row["saver_id"], row["post_id"])
 
 
 async def _remove_entries(run: GcRun) -> None:
