@@ -156,10 +156,10 @@ class Sources:
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
         self.follows = FollowStore(database, job_queue, graph_writes, sharded_ids)
         self.followers = FollowerStore(database)
-        self.blocks = BlockStore(database, job_queue, graph_writes)
-        self.mutes = MuteStore(database, graph_writes)
+        self.blocks, self.mutes = BlockStore(database, job_queue, graph_writes), MuteStore(database, graph_writes)
         self.followed_hashtags = FollowedHashtagStore(database, caches.first_pages)
-        self.relations, self.account_relations = Relations(database), AccountRelations(database, job_queue, graph_writes)
+        self.relations = Relations(database)
+        self.account_relations = AccountRelations(database, job_queue, graph_writes)
 
         self.uploads = UploadStore(database, job_queue, news, sharded_ids, ttl=settings.upload_ttl)
         self.intake = Intake(
