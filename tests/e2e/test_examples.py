@@ -70,7 +70,7 @@ def ana(demo: DemoLogin, http: AsyncClient) -> Person:
 
 def test_operations_have_names_of_their_own_and_tabs_and_first_lines_fit_the_page() -> None:
     assert len(EXAMPLES) == len(list(examples())) >= 12
-    assert len(list(tabs())) <= 10
+    assert len(list(tabs())) <= 12
     comments = [line for document, _ in tabs() for line in document.split("\n") if line.startswith("#")]
     assert max(map(len, comments)) <= 48
 
