@@ -15,7 +15,7 @@ from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_ids
-from datasources.mongo.sharded_ids import ShardedIds, new_id
+from datasources.mongo.sharded_ids import AlwaysShardedIds, new_id
 from datasources.mongo.transactions import in_transaction
 from datasources.saves.collection_posts import CollectionPostStore, PostChange
 from datasources.saves.savers import SaverStore
@@ -35,10 +35,10 @@ _EMPTIED: Document = {
 class CollectionStore(BatchedReads[CollectionRecord]):
     """The collection `collections`. Deleted ones, which keep keys of retries for a day, are read too, and marked."""
 
-    def __init__(
-        self, database: Database, savers: SaverStore, collection_posts: CollectionPostStore, sharded_ids: ShardedIds
-    ) -> None:
-        super().__init__(database["collections"], CollectionRecord, partial(sharded_ids.with_accounts, "owner_id"))
+    def __init__(self, database: Database, savers: SaverStore, collection_posts: CollectionPostStore) -> None:
+        super().__init__(
+            database["collections"], CollectionRecord, partial(AlwaysShardedIds().with_accounts, "owner_id")
+        )
         self._client = database.client
         self._collections = database["collections"]
         self._savers = savers

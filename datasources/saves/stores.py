@@ -15,4 +15,4 @@ class SavedStores:
         self.savers = savers = SaverStore(database)
         self.collection_posts = collection_posts = CollectionPostStore(database)
         self.posts = SaveStore(database, savers, collection_posts, sharded_ids)
-        self.collections = CollectionStore(database, savers, collection_posts, sharded_ids)
+        self.collections = CollectionStore(database, savers, collection_posts)

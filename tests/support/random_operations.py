@@ -212,6 +212,8 @@ class RandomOperations:
                 return (choice(things.ids),) if self.chance(0.5) else None
             case "name":
                 return (choice(["two words", ""] if self.mistake(0.2) else ["sea", "#Sea", "land"]),)
+            case "key":
+                return (choice(["", "no key", "A" * 38]),)
             case "latitude" | "longitude":
                 return (choice([91.5, -1e9] if self.mistake(0.1) else [54.0, 10.0, 54.01, -12.5]),)
             case "withinMeters":
