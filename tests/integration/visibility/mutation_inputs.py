@@ -97,7 +97,7 @@ READ_INPUTS = {
     "Query.post(id)",
     "Subscription.uploadUpdated(id)",
     "Moderation.log(subjectId)",
-}  # tested in test_reads, in test_subscriptions and for moderators in tests/e2e/test_reports.py
+}  # tested in test_reads, in test_subscriptions and for moderators in tests/e2e/test_decisions.py
 
 # Mutations that answer with objects but take no id: they show what the viewer has just made.
 WITHOUT_IDS = {
