@@ -11,7 +11,7 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import REPORT_NOTE_MAX, STATEMENT_MAX
 from domain.moderation import can_appeal, check_decision, check_rank
-from domain.records.moderation import CaseRecord, ReportTargetType, Target
+from domain.records.moderation import CaseRecord, DecisionRecord, ReportTargetType, Target
 from domain.records.users import UserRecord, UserState
 from domain.text import checked_text
 from resolvers.reports import parse_target
@@ -76,9 +76,20 @@ async def claim_case(info: Info, given: ClaimCaseInput) -> ClaimCasePayload:
 async def moderate(info: Info, given: ModerateInput) -> ModeratePayload:
     moderator, decisions = await _moderator(info), info.context.sources.moderation.decisions
     idempotency = Idempotency.of(given.idempotency_key, "moderate", strawberry.asdict(given))
-    earlier = await decisions.made_earlier(moderator.id, idempotency)
-    if earlier is not None:
-        return ModeratePayload(event=earlier)
+    event = await decisions.made_earlier(moderator.id, idempotency)
+    if event is None:
+        try:
+            event = await _decide(info, given, moderator, idempotency)
+        except Refusal:  # perhaps because a duplicate was first and closed the case
+            event = await decisions.made_earlier(moderator.id, idempotency)
+            if event is None:
+                raise
+    return ModeratePayload(event=event)
+
+
+async def _decide(
+    info: Info, given: ModerateInput, moderator: UserRecord, idempotency: Idempotency | None
+) -> DecisionRecord:
     now = clock.now()
     statement = checked_text(given.statement or "", "statement", max_length=STATEMENT_MAX)
     target, case = await _target(info, given)
@@ -98,7 +109,7 @@ async def moderate(info: Info, given: ModerateInput) -> ModeratePayload:
         until=given.until,
         idempotency=idempotency,
     )
-    return ModeratePayload(event=await info.context.sources.moderation.deciding.decide(ruling, now))
+    return await info.context.sources.moderation.deciding.decide(ruling, now)
 
 
 @mutation(

@@ -1,5 +1,6 @@
 """Decisions of moderators with their consequences, as clients see them."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -212,6 +213,18 @@ async def test_a_decision_is_made_once_for_a_key(register: Register, moderator: 
         await mia.done("moderate", "event { action }", **given)
     changed = {**given, "statement": "Other."}
     assert await mia.refused("moderate", **changed) == ("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])
+    assert [decision["action"] for decision in await decisions_about(ana)] == ["WARN"]
+
+
+async def test_concurrent_duplicates_of_a_decision_answer_the_same_although_the_first_closes_the_case(
+    register: Register, moderator: Moderators
+) -> None:
+    ana, bob, mia = await register(), await register(), await moderator()
+    await bob.done("reportContent", targetId=ana.id, reason="SPAM")
+    case = await case_about(mia, ana.id)
+    given = {"caseId": case["id"], "action": "WARN", "statement": "Careful.", "idempotencyKey": "two"}
+    made = await asyncio.gather(*(mia.done("moderate", "event { id }", **given) for _ in range(4)))
+    assert len({payload["event"]["id"] for payload in made}) == 1
     assert [decision["action"] for decision in await decisions_about(ana)] == ["WARN"]
 
 

@@ -180,6 +180,7 @@ def _decision(decision: Document) -> Row:
         "reason": decision.get("reason"),
         "statement": decision.get("statement", ""),
         "until": decision.get("until"),
+        "nothingToUndo": decision.get("nothing_to_undo", False),
         "createdAt": decision["created_at"],
     }
 

@@ -110,7 +110,7 @@ READ_INPUTS = {
     "Query.post(id)",
     "Subscription.uploadUpdated(id)",
     "Moderation.log(subjectId)",
-}  # tested in test_reads, in test_subscriptions and for moderators in tests/e2e/test_reports.py
+}  # tested in test_reads, in test_subscriptions and for moderators in tests/e2e/test_decisions.py
 
 # They name posts of an own collection, also hidden ones: tested in tests/integration/test_collections.py.
 OF_OWN_COLLECTIONS = {

@@ -15,7 +15,6 @@ from domain.records.users import AccountStanding, UserState
 from workers.maintenance.checks.record_rules import (
     Related,
     Rule,
-    has_nothing_pending,
     is_pending,
     must_exist,
     rules_check,
@@ -69,7 +68,7 @@ async def _close(sources: Sources, case_id: ObjectId) -> None:
 def _differs_from_its_case(report: Document, related: Related) -> object:
     """Whether it is open and its case is closed, or the other way round. What is left of deleted accounts may."""
     case = related.documents["cases"].get(report["case_id"])
-    if case is None or related.account(report["subject_id"]) is None or not has_nothing_pending(case):
+    if case is None or related.account(report["subject_id"]) is None:
         return False
     if case["status"] == CaseStatus.OPEN.value:
         return "expires_at" in report
