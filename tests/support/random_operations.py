@@ -190,7 +190,7 @@ class RandomOperations:
         self.declared.append(f"${variable}: {declared}")
         return f"${variable}"
 
-    def value(  # noqa: C901, PLR0911  one for each argument
+    def value(  # noqa: C901, PLR0911, PLR0912  one for each argument
         self, name: str, key: str, definition: GraphQLArgument
     ) -> tuple[Any] | None:
         """A value in a tuple; None to leave the argument out."""
