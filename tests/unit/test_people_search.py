@@ -4,7 +4,7 @@
 
 import pytest
 from bson import ObjectId
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasources.accounts.search_terms import search_fields
@@ -88,6 +88,7 @@ def test_nothing_is_looked_for_by_what_has_no_letter(typed: str) -> None:
     assert query_key(typed) == ""
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(HANDLES, NAMES)
 def test_terms_are_bounded_and_the_handle_is_found(handle: str, name: str) -> None:
     terms = terms_of(handle, name)
@@ -103,12 +104,14 @@ def test_terms_are_bounded_and_the_handle_is_found(handle: str, name: str) -> No
         assert decode_cursor(encode_cursor(match)) == match
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(NAMES)
 def test_folding_again_changes_nothing(name: str) -> None:
     words = folded_words(name)
     assert folded_words(" ".join(words)) == words
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(HANDLES, st.data())
 def test_a_handle_with_a_letter_left_out_is_similar(handle: str, data: st.DataObject) -> None:
     key = query_key(handle)

@@ -1,6 +1,6 @@
 """Words that are one typing error apart are always found."""
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.typos import SHORTEST, is_one_error, misspelled, signatures
@@ -36,6 +36,7 @@ def distance(word: str, other: str) -> int:
     return rows[-1][-1]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(errors())
 @example(("abcd", "abdc"))
 @example(("abcdef", "abdcef"))
@@ -48,11 +49,13 @@ def test_a_word_with_an_error_has_a_signature_of_the_word(pair: tuple[str, str])
         assert signatures(typed) & misspelled(word)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(LETTERS, max_size=7), st.text(LETTERS, max_size=7))
 def test_one_error_is_what_the_table_says(word: str, other: str) -> None:
     assert is_one_error(word, other) == (distance(word, other) <= 1)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(WORDS)
 def test_signatures_are_few_and_fit_into_32_bits(word: str) -> None:
     assert len(signatures(word)) <= 3
