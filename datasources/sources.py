@@ -26,6 +26,7 @@ from datasources.accounts.mail_tokens import MailTokenStore
 from datasources.accounts.password_changes import PasswordChanges
 from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.roles import RoleReader
+from datasources.accounts.search_terms import add_search_terms
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.stores import AccountStores
@@ -89,6 +90,7 @@ from datasources.redis.roles import RedisRoles, open_roles
 from datasources.s3.cdn import Cdn, open_cdn
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.saves.stores import SavedStores
+from datasources.search.people import PeopleSearch
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
 from domain.jobs import Fact, Task
@@ -151,16 +153,14 @@ class Sources:
         self.watchdog = Watchdog(settings, client)
         sharded_ids = ShardedIds(settings.sharded_ids_since)
         self.rate_limits = RateLimiters(settings, redis.cache, RoleReader(database).of)
-        self.known_devices = KnownDevices(database, settings)
+        self.known_devices, self.fresh_proofs = KnownDevices(database, settings), FreshProofs(database)
         self._make_account_stores()
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
         self.follows = FollowStore(database, job_queue, graph_writes, sharded_ids)
-        self.followers = FollowerStore(database)
+        self.followers, self.relations = FollowerStore(database), Relations(database)
         self.blocks, self.mutes = BlockStore(database, job_queue, graph_writes), MuteStore(database, graph_writes)
         self.followed_hashtags = FollowedHashtagStore(database, caches.first_pages)
-        self.relations = Relations(database)
         self.account_relations = AccountRelations(database, job_queue, graph_writes)
-
         self.uploads = UploadStore(database, job_queue, news, sharded_ids, ttl=settings.upload_ttl)
         self.intake = Intake(
             self.uploads, blobs, max_concurrent=settings.files_at_once, max_time=settings.longest_file_request
@@ -186,7 +186,7 @@ class Sources:
         self.read_your_writes, self.targets = ReadYourWrites(database, sharded_ids), Targets(database, sharded_ids)
         self._make_feed_stores()
         self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)
-        self.webhook_endpoints = EndpointStore(database)
+        self.webhook_endpoints, self.people_search = EndpointStore(database), PeopleSearch(database)
         self.webhook_messages = MessageStore(database, job_queue, self.webhook_endpoints)
         webhooks = {Task.PUBLISH_WEBHOOKS: self.webhook_messages} if "webhooks" in settings.events else {}
         self.event_sinks: EventSinks = {**event_sinks, **webhooks}
@@ -219,7 +219,6 @@ class Sources:
         self.mails = MailOutbox(database, job_queue, is_on=settings.mail != "none")
         factor_changes = FactorChanges(database, self.mails)
         self.access_tokens = AccessTokenStore(database, self.sessions, factor_changes)
-        self.fresh_proofs = FreshProofs(database)
         self.factors = FactorStores(database, settings, factor_changes, barred, self.sessions)
         self.mail_recipients, self.mail_tokens = RecipientStore(database, barred), MailTokenStore(database)
         self.account = AccountStores(
@@ -284,6 +283,7 @@ async def prepare(settings: Settings) -> None:
         await refuse_old_form(database)
         await copy_claims(database)
         await copy_follows(database)
+        await add_search_terms(database)
         await ensure_indexes(database)
     async with open_blobs(settings) as blobs:
         await blobs.ensure_buckets()

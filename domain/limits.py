@@ -73,6 +73,14 @@ COLLECTION_NAME_MAX = 60
 COLLECTION_DESCRIPTION_MAX = 500
 COLLECTION_NOTE_MAX = 500
 
+# Search
+SEARCH_QUERY_MAX = 100  # characters; a name has fewer
+SUGGESTIONS_DEFAULT = 8
+KNOWN_FOUND_FIRST = 10  # people the viewer knows: more of them would hide everybody else
+FEW_FOUND = 5  # with fewer people found, those are looked for whose name differs by a typing error
+SIMILAR_FOUND_MAX = 20
+SEARCH_READ_MAX = 1_000  # names read for one page: as many in a row that the viewer may not see end what is found
+
 # The home feed
 NEW_POSTS_COUNTED_MAX = 50  # posts newer than what was read: counting stops there
 FEED_EVENT_SECONDS = 2.0  # between two events of feedUpdated, however many posts come

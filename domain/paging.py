@@ -2,7 +2,7 @@
 
 A list is ordered by one key, largest first. `Page` holds its items in that order, also if it was read backward. A key
 is an id, a number, or a `Ranked`: a score with the id that orders equal scores. In a list that was ordered once and is
-kept, the key is the `Place` in it.
+kept, the key is the `Place` in it; in what a search found, the `Match`.
 """
 
 import base64
@@ -32,7 +32,21 @@ class Place(NamedTuple):
     number: int
 
 
-Key = ObjectId | int | Ranked | Place
+class Match(NamedTuple):
+    """A position in what a search found: by parts, in each by popularity, and then by the text that was found."""
+
+    group: int
+    popularity: int
+    text: str
+    id: ObjectId
+
+    @property
+    def order(self) -> tuple[int, int, str, ObjectId]:
+        """What smaller positions come first by."""
+        return self.group, -self.popularity, self.text, self.id
+
+
+Key = ObjectId | int | Ranked | Place | Match
 Item = TypeVar("Item")
 Other = TypeVar("Other")
 
@@ -49,6 +63,8 @@ def encode_cursor(key: Key) -> str:
             raw = b"r" + key.score.to_bytes(8, "big") + key.id.binary
         case Place():
             raw = b"s" + key.owner_id.binary + key.snapshot_id.binary + key.number.to_bytes(2, "big")
+        case Match():
+            raw = b"m" + bytes((key.group, key.popularity)) + key.id.binary + key.text.encode()
         case _:
             raw = b"i" + key.to_bytes(8, "big")
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
@@ -72,6 +88,8 @@ def decode_cursor(cursor: str) -> Key:
         key = Ranked(int.from_bytes(raw[1:9], "big"), ObjectId(raw[9:]))
     if len(raw) == 27 and raw[:1] == b"s":
         key = Place(ObjectId(raw[1:13]), ObjectId(raw[13:25]), int.from_bytes(raw[25:], "big"))
+    if len(raw) >= 15 and raw[:1] == b"m":
+        key = Match(raw[1], raw[2], raw[15:].decode(errors="replace"), ObjectId(raw[3:15]))
     number = key.score if isinstance(key, Ranked) else key
     if key is None or (isinstance(number, int) and number > MAX_NUMBER) or encode_cursor(key) != cursor:
         raise BadInput("That is not a cursor of this list.")

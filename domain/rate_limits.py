@@ -119,8 +119,8 @@ DEFAULTS: Mapping[str, str] = {
     "report.account": "20/3600",
     "report.address": "5/3600",
     "save.account": "300/600",
-    "search.account": "60/60",
-    "search.address": "30/60",
+    "search.account": "240/120",
+    "search.address": "60/60",
 }
 ROLE_FACTORS: Mapping[str, float] = {
     MEMBER: 1.0,

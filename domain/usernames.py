@@ -51,6 +51,11 @@ def checked_username(username: str) -> str:
     return username
 
 
+def may_be_handle(text: str) -> bool:
+    """Whether who types this may mean a handle."""
+    return _HANDLE.fullmatch(typed_handle(text)) is not None
+
+
 def is_reserved(username: str, more: Collection[str] = ()) -> bool:
     """Whether a handle reads as one of `RESERVED` or of `more`.
 

@@ -28,6 +28,7 @@ from resolvers import (
     profile,
     reports,
     saves,
+    search,
     second_factor,
     terms,
     uploads,
@@ -58,6 +59,8 @@ Query = create_type(
         uploads.upload_limits,
         moderation.moderation,
         terms.terms,
+        search.search,
+        search.suggest_handles,
     ],
     description="Reads.",
 )

@@ -19,6 +19,7 @@ from domain.records.posts import PostStatus
 from domain.records.terms import AgeRange
 from domain.records.uploads import UploadStatus
 from domain.records.users import AccountStanding, Role, SensitiveContent
+from domain.search_kinds import SearchKind
 from domain.topics import PostOrder
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ReportReason",
     "ReportTargetType",
     "Role",
+    "SearchKind",
     "SecondFactorMethod",
     "SensitiveContent",
     "SourceFormat",
@@ -170,6 +172,11 @@ _describe(
     LIMITED="It acts within tighter limits for a time.",
     SUSPENDED="For a time nobody else sees it. Its owner reads and cannot act.",
     BANNED="As SUSPENDED, without an end.",
+)
+_describe(
+    SearchKind,
+    "What a search looks for.",
+    PEOPLE="Accounts, by their handles and names.",
 )
 _describe(
     SensitiveContent,

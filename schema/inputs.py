@@ -229,6 +229,10 @@ class UpdatePreferencesInput:
         "Whether new tags of the viewer wait for approveTag. It cannot be cleared: null is refused.",
         default=strawberry.UNSET,
     )
+    is_in_search: bool | None = plain(
+        "Whether everybody finds the account by a part of its handle or name. It cannot be cleared: null is refused.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.input

@@ -66,6 +66,14 @@ class ViewerPreferences:
     async def approves_tags(root: strawberry.Parent["SignedIn"], info: Info) -> bool:
         return root.id in await info.context.sources.account.preferences.approving_tags([root.id])
 
+    @computed(
+        bool,
+        "Whether everybody finds the account by a part of its handle or name. If not, people whom they follow or who "
+        "follow them do, and others by the whole handle. True unless it was changed.",
+    )
+    async def is_in_search(root: strawberry.Parent["SignedIn"], info: Info) -> bool:
+        return await info.context.sources.account.preferences.is_in_search(root.id)
+
 
 class SignedIn(msgspec.Struct, frozen=True):
     """Somebody who looks at their own account, whichever their session."""

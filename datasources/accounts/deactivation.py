@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.profile_changes import SHOWN_ELSEWHERE
+from datasources.accounts.search_terms import LIST_IN_SEARCH
 from datasources.jobs.outbox import change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
@@ -79,7 +80,7 @@ class DeactivationStore:
 
     async def _set(self, query: Document, values: Document, tasks: Sequence[Task], now: datetime) -> bool:
         async with self._writes.invalidating([query["_id"]]) as users:
-            pipeline = change(values, tasks, now, watched="state")
+            pipeline = [*change(values, tasks, now, watched="state"), LIST_IN_SEARCH]
             user = await users.find_one_and_update(query, pipeline, {"outbox": 1}, return_document=True)
         if user is not None:
             await self._job_queue.enqueue_pending(Fact.USER, [user])

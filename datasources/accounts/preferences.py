@@ -1,14 +1,16 @@
 """What an account prefers: a part of its document that nobody else reads."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from bson import ObjectId
 
+from datasources.accounts.search_terms import IN_SEARCH, LIST_IN_SEARCH
 from datasources.mongo.client import Database
 from domain.lenient_reading import known_value
 from domain.records.users import SensitiveContent, UserState
 
-_FIELD = "preferences.sensitive_content"
+_SENSITIVE_CONTENT = "preferences.sensitive_content"
 _APPROVES_TAGS = "preferences.approves_tags"
 
 
@@ -20,14 +22,20 @@ class PreferenceStore:
 
     async def sensitive_content(self, user_id: ObjectId) -> SensitiveContent:
         """How posts that are labelled sensitive are shown."""
-        user = await self._users.find_one({"_id": user_id}, {_FIELD: 1})
-        stored = (user or {}).get("preferences", {}).get("sensitive_content", SensitiveContent.VEIL.value)
+        stored = await self._find(user_id, _SENSITIVE_CONTENT, SensitiveContent.VEIL.value)
         return known_value(SensitiveContent, stored)
 
     async def set_sensitive_content(self, user_id: ObjectId, wanted: SensitiveContent) -> None:
         """Sets how such posts are shown. Safe to repeat."""
-        query = {"_id": user_id, "state": {"$ne": UserState.DELETED.value}}
-        await self._users.update_one(query, {"$set": {_FIELD: wanted.value}})
+        await self._set(user_id, _SENSITIVE_CONTENT, wanted.value)
+
+    async def is_in_search(self, user_id: ObjectId) -> bool:
+        """Whether strangers find the account by a part of its names."""
+        return bool(await self._find(user_id, IN_SEARCH, True))
+
+    async def set_in_search(self, user_id: ObjectId, wanted: bool) -> None:
+        """Sets whether strangers find the account by a part of its names, from the next search on. Safe to repeat."""
+        await self._set(user_id, IN_SEARCH, wanted)
 
     async def approving_tags(self, user_ids: Sequence[ObjectId]) -> set[ObjectId]:
         """Those of these accounts that want to approve each tag of them; one operation, none for nobody."""
@@ -38,5 +46,12 @@ class PreferenceStore:
 
     async def set_approves_tags(self, user_id: ObjectId, wanted: bool) -> None:
         """Sets whether tags of this account wait for its approval; those that are there stay. Safe to repeat."""
+        await self._set(user_id, _APPROVES_TAGS, wanted)
+
+    async def _find(self, user_id: ObjectId, field: str, default: Any) -> Any:
+        user = await self._users.find_one({"_id": user_id}, {field: 1})
+        return (user or {}).get("preferences", {}).get(field.partition(".")[2], default)
+
+    async def _set(self, user_id: ObjectId, field: str, value: Any) -> None:
         query = {"_id": user_id, "state": {"$ne": UserState.DELETED.value}}
-        await self._users.update_one(query, {"$set": {_APPROVES_TAGS: wanted}})
+        await self._users.update_one(query, [{"$set": {field: value}}, LIST_IN_SEARCH])

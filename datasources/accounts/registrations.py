@@ -15,6 +15,7 @@ from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.known_devices import DEVICES
 from datasources.accounts.mail_tokens import MailToken, MailTokenStore
+from datasources.accounts.search_terms import SEARCH, search_fields
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, key_reused
 from datasources.jobs.outbox import pending_fields
@@ -173,4 +174,5 @@ def _account(registration: Document) -> Document:
     now = clock.now()
     dropped = ("expires_at", "registered_on")
     kept = {name: value for name, value in registration.items() if name not in dropped and value is not None}
-    return {**kept, "created_at": now, "email_verified_at": now, "state": UserState.ACTIVE.value}
+    account = {**kept, "created_at": now, "email_verified_at": now, "state": UserState.ACTIVE.value}
+    return {**account, SEARCH: search_fields(account)}

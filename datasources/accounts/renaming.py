@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.accounts.barred_identifiers import Barred, BarredIdentifiers
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
+from datasources.accounts.search_terms import renamed
 from datasources.jobs.outbox import add_pending
 from datasources.mail.outbox import MailOutbox
 from datasources.mongo.client import Database, Document, Readable, Session
@@ -66,7 +67,8 @@ class RenamingStore:
                 await self._mails.add(MailKind.USERNAME_CHANGED, user_id=user_id, values=names, session=session)
             async with self._writes.invalidating([user_id], session) as users:
                 screened = [add_pending(self._screening, now)] if self._screening else []
-                await users.update_one({"_id": user_id}, [{"$set": changes}, *screened], session=session)
+                found_by = renamed(username, account["display_name"])
+                await users.update_one({"_id": user_id}, [{"$set": changes}, *screened, *found_by], session=session)
 
         try:
             await in_transaction(self._client, apply)

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.profile_changes import SHOWN_ELSEWHERE
+from datasources.accounts.search_terms import LIST_IN_SEARCH
 from datasources.jobs.outbox import Stage, change
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
@@ -62,9 +63,8 @@ class StandingStore:
         query = {"_id": user_id, "standing": {"$in": [each.value for each in AccountStanding if each.restricts]}}
         values = {"state": _SUSPENDED, "state_before": {"$cond": [_IS_SUSPENDED, "$state_before", "$state"]}}
         async with self._writes.invalidating([user_id]) as users:
-            await users.update_one(
-                {**query, **_present(user_id)}, change(values, SHOWN_ELSEWHERE, now, watched="state")
-            )
+            pipeline = [*change(values, SHOWN_ELSEWHERE, now, watched="state"), LIST_IN_SEARCH]
+            await users.update_one({**query, **_present(user_id)}, pipeline)
 
     async def enqueue(self, user: Document) -> None:
         """Enqueues what `set` made pending, after its transaction."""
@@ -106,4 +106,4 @@ def _standing(standing: AccountStanding, now: datetime, by: ObjectId, until: dat
         before = {"$ifNull": ["$state_before", UserState.ACTIVE.value]}
         values["state"] = {"$cond": [_IS_SUSPENDED, before, "$state"]}
         values["state_before"] = "$$REMOVE"
-    return change(values, SHOWN_ELSEWHERE, now, watched="state")
+    return [*change(values, SHOWN_ELSEWHERE, now, watched="state"), LIST_IN_SEARCH]

@@ -12,9 +12,10 @@ from datasources.accounts.barred_identifiers import BarredIdentifiers
 from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.known_devices import DEVICES
-from datasources.accounts.profile_changes import SCREENED, SHOWN_ELSEWHERE, turns_to_public_after
+from datasources.accounts.profile_changes import DAY, profile_update, search_update
+from datasources.accounts.search_terms import LIST_IN_SEARCH, SEARCH, search_fields
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
-from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
+from datasources.jobs.outbox import add_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedReads
@@ -25,19 +26,16 @@ from datasources.mongo.transactions import in_transaction
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Fact, Job, Task
-from domain.records.images import ImageRecord
 from domain.records.record import Stored
 from domain.records.users import UserRecord, UserState
 from domain.usernames import typed_handle
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
 _SECRET = ("email", "email_key", "former_emails", "password_hash", "idempotency_key", "idempotency_digest", DEVICES)
-_PUBLIC = dict.fromkeys((*_SECRET, "went_public_at", "language", "email_verified_at"), 0)
+_PUBLIC = dict.fromkeys((*_SECRET, SEARCH, "went_public_at", "language", "email_verified_at"), 0)
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")
 MAX_REMEMBERED = 10_000  # handles; when there are more, they are looked up again
-_DAY = timedelta(days=1)
-_DECIDE_AREA = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -98,6 +96,7 @@ class UserStore(BatchedReads[UserRecord]):
             **profile,
             **(pending_fields(self._job_queue.screening, now) if self._job_queue.screening else {}),
         }
+        document[SEARCH] = search_fields(document)
 
         async def apply(session: Session) -> None:
             await self._claims.make(document, session)
@@ -150,7 +149,8 @@ class UserStore(BatchedReads[UserRecord]):
         """The account with this handle, in any case, also with an `@` or spaces around it."""
         key = typed_handle(username).lower()
         user_id = await self._holder(Claimed.USERNAME, key)
-        user = readable(UserRecord, await self._users.find_one({"_id": user_id}, projection=_PUBLIC))
+        found = None if user_id is None else await self._users.find_one({"_id": user_id}, projection=_PUBLIC)
+        user = readable(UserRecord, found)
         if user is not None:
             if len(self._ids_by_handle) >= MAX_REMEMBERED:
                 self._ids_by_handle.clear()
@@ -181,23 +181,20 @@ class UserStore(BatchedReads[UserRecord]):
         (QUOTA_EXCEEDED), and changes nothing, if a private account would go public more often than `turns_to_public`
         times in 24 hours.
         """
-        values = {
-            name: {"$literal": value.to_document() if isinstance(value, ImageRecord) else value}
-            for name, value in changes.items()
-        }
-        now, watched = clock.now(), [name for name in _DECIDE_AREA if name in values]
+        condition, pipeline = profile_update(changes, clock.now(), self._job_queue.screening, turns_to_public)
+        same_handle, search = await search_update(self._users, user_id, changes)
         query: Document = {"_id": user_id, **_NOT_DELETED}
-        if changes.get("is_private") is False and turns_to_public is not None:
-            values["went_public_at"] = turns_to_public_after(now, turns_to_public)
-            earliest = f"went_public_at.{turns_to_public - 1}"
-            query["$or"] = [{"is_private": {"$ne": True}}, {earliest: {"$not": {"$gt": now - _DAY}}}]
-        pipeline = change(values, SHOWN_ELSEWHERE, now, watched=watched) if watched else [{"$set": values}]
-        if changes.get("is_private") is False:
-            pipeline.append(add_pending([Task.ACCEPT_REQUESTS], now))
-        if self._job_queue.screening and any(name in values for name in SCREENED):
-            pipeline.append(add_pending(self._job_queue.screening, now))
         async with self._writes.invalidating([user_id]) as users:
-            user = await users.find_one_and_update(query, pipeline, projection=_PUBLIC, return_document=True)
+            user = await users.find_one_and_update(
+                {**query, **condition, **same_handle},
+                [*pipeline, *search],
+                projection=_PUBLIC,
+                return_document=True,
+            )
+        if user is None and same_handle:
+            other_handle = {"username": {"$ne": same_handle["username"]}}
+            if await self._users.find_one({**query, **other_handle}, projection={"_id": 1}):
+                return await self.update_profile(user_id, changes, turns_to_public=turns_to_public)
         if user is None:
             if turns_to_public is not None:
                 await self._refuse_turn(user_id, turns_to_public)
@@ -210,7 +207,7 @@ class UserStore(BatchedReads[UserRecord]):
         user = await self._users.find_one({"_id": user_id, **_NOT_DELETED}, projection={"went_public_at": 1})
         if user is not None and len(turns := user.get("went_public_at", ())) >= turns_to_public:
             message = f"An account can go public {turns_to_public} times a day."
-            resets_at = turns[turns_to_public - 1] + _DAY
+            resets_at = turns[turns_to_public - 1] + DAY
             raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message, field=["isPrivate"], resets_at=resets_at)
 
     async def mark_done(self, user: UserRecord, task: Task) -> bool:
@@ -289,12 +286,14 @@ class UserStore(BatchedReads[UserRecord]):
     async def add_to_counts(self, counter: str, deltas: Mapping[ObjectId, int], session: Session) -> None:
         """Adds to a counter of some accounts, within the caller's transaction."""
         async with self._writes.invalidating(deltas, session) as users:
-            await increment(users, counter, deltas, session)
+            await increment(
+                users, counter, deltas, session, then=[LIST_IN_SEARCH] if counter == "follower_count" else []
+            )
 
     async def correct_counts(self, user_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets recounted counters, within the caller's transaction."""
         async with self._writes.invalidating([user_id], session) as users:
-            await users.update_one({"_id": user_id}, {"$set": counts}, session=session)
+            await users.update_one({"_id": user_id}, [{"$set": counts}, LIST_IN_SEARCH], session=session)
 
     async def _holder(self, claimed: Claimed, value: str) -> ObjectId | None:
         """Whose a handle or an address is, in any case."""

@@ -9,6 +9,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 from datasources.mongo.client import DUPLICATE_KEY, Database
 from domain.interests import VISITS_KEPT
 from domain.jobs import Fact
+from domain.people_search import KEYS_MAX
 
 UP, DOWN = ASCENDING, DESCENDING
 _CONFLICTS = {DUPLICATE_KEY, 85, 86}  # and IndexOptionsConflict, IndexKeySpecsConflict
@@ -66,8 +67,18 @@ _LIKES = [
     _TAKEN_BACK,
 ]
 
+
+def _found_by(field: str, *rest: tuple[str, int]) -> IndexModel:
+    """Of the accounts that a search may find. Naming its field in the filter keeps others from being planned by it."""
+    where = {"search.popularity": {"$exists": True}, field: {"$exists": True}}
+    order = [(field, UP), ("search.popularity", DOWN)] if not rest else [("search.popularity", DOWN), (field, UP)]
+    return IndexModel([*order, *rest], partialFilterExpression=where)
+
+
 INDEXES: dict[str, list[IndexModel]] = {
     "users": [
+        *(_found_by(f"search.n{number}", ("_id", UP)) for number in range(KEYS_MAX)),
+        _found_by("search.typos"),
         IndexModel([("deletion_session_id", UP)], sparse=True),
         IndexModel([("deactivation_session_id", UP)], sparse=True),
         _EXPIRES,

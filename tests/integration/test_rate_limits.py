@@ -31,6 +31,8 @@ LIMITS = {
     "points.address": f"900000{EVER}",
     "comment.account": f"8{EVER}",
     "follow.account": f"8{EVER}",
+    "search.account": f"8{EVER}",
+    "search.address": f"3{EVER}",
 }
 
 
@@ -337,3 +339,17 @@ async def test_turned_off_nothing_is_counted(limited_settings: Settings, redis: 
         charge = await limiters.points.take(None, None, "10.2.0.8", 50_000)
         await limiters.actions.take(Action.LOGIN, {Subject.NAME: "anybody"})
     assert charge.throttle() is None
+
+
+async def test_searches_count_each_of_an_account_or_else_of_an_address(http: httpx2.AsyncClient) -> None:
+    ana = await Person.register(http)
+    aliases = " ".join(f'a{number}: suggestHandles(prefix: "x") {{ id }}' for number in range(4))
+    signed_in, stranger = {"authorization": f"Bearer {ana.token}"}, {"x-forwarded-for": "10.1.0.9"}
+    search = '{ search(query: "x") { edges { cursor } } }'
+    assert (await post(http, f"{{ {aliases} }}", **signed_in)).status_code == 200
+    for headers, uses in ((signed_in, 4), (stranger, 3)):
+        for _ in range(uses):
+            assert "errors" not in (await post(http, search, **headers)).json()
+        (error,) = (await post(http, search, **headers)).json()["errors"]
+        assert error["extensions"]["code"] == "RATE_LIMITED"
+        assert error["extensions"]["retryAfterMs"] > 1_000

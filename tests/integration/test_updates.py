@@ -40,10 +40,11 @@ UPDATES: dict[str, tuple[Any, str, Any]] = {
     "UpdatePostInput.location": (PLACE.to_document(), "location", None),
     "UpdatePostInput.commentsEnabled": (False, "comments_enabled", REFUSED),
 }
-ELSEWHERE = {
+ELSEWHERE = {  # neither of a profile nor of a post
     "UpdatePreferencesInput.sensitiveContent",
     "UpdatePreferencesInput.approvesTags",
-}  # neither of a profile nor of a post
+    "UpdatePreferencesInput.isInSearch",
+}
 OF_COLLECTIONS = {  # tested in test_collections.py
     f"UpdateCollectionInput.{name}" for name in ("name", "description", "coverPostId", "isPublic", "isShared", "posts")
 }

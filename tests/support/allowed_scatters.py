@@ -22,6 +22,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "* deploy.*",
         "follows datasources.graph.followers.copy_follows",
         "users datasources.accounts.claims.copy_claims",
+        "users datasources.accounts.search_terms.add_search_terms",
     ),
     "Only where a version before claims has left its indexes, which a sharded collection cannot have.": (
         "users datasources.accounts.claims.ClaimStore._find_unclaimed",
@@ -56,6 +57,10 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "follows datasources.graph.follows.FollowStore.accept_requests",
         "blocks datasources.graph.blocks.BlockStore.remove_follows",
         "post_likes datasources.posts.likes.LikeStore.liked_by",
+    ),
+    "A search asks each shard for one page of names, from an index: who asks is limited, and accounts lie by ids.": (
+        "users datasources.search.people.PeopleSearch.named",
+        "users datasources.search.people.PeopleSearch.similar",
     ),
     "An export is made at most once a day for an account, from indexes by who acted.": (
         "* workers.exporting.contents._pages",

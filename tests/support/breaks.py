@@ -46,7 +46,7 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
     "a comment's likes": (counter("comments", "like_count"), {"comment.like_count"}),
     "a comment's replies": (counter("comments", "reply_count"), {"comment.reply_count"}),
     "a user's posts": (counter("users", "post_count"), {"user.post_count"}),
-    "a user's followers": (counter("users", "follower_count"), {"user.follower_count"}),
+    "a user's followers": (counter("users", "follower_count"), {"user.follower_count", "user.search"}),
     "a user's following": (counter("users", "following_count"), {"user.following_count"}),
     "a hashtag's posts": (update("topics", {"post_count": 9}), {"topic.post_count"}),
     "a hashtag": (lose("topics"), {"topic_post.wrong"}),
@@ -85,5 +85,6 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
         {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry", "follower"},
     ),
     "the claims of accounts": (lose("claims"), {"user.unclaimed"}),
+    "by what accounts are found": (update("users", {"search.n0": "x", "search.popularity": 9}), {"user.search"}),
     "a list of followers": (lose("followers"), {"follow.unlisted"}),
 }

@@ -14,6 +14,7 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    GraphQLUnionType,
     get_named_type,
     is_leaf_type,
 )
@@ -21,7 +22,7 @@ from graphql import (
 from resolvers.api import schema
 
 SCHEMA = schema._schema
-COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType)
+COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType, GraphQLUnionType)
 DEPTH = 3  # of objects within objects, not counting connections and edges
 SIZES = (1, 2, 5, 20, 50, None)
 WRONG_SIZES = (0, -1, 101, 10**6)
@@ -97,6 +98,8 @@ class RandomOperations:
         """What is asked of an object, partly within fragments, partly twice."""
         if isinstance(of, GraphQLInterfaceType):
             parts = self.of_interface(of, depth)
+        elif isinstance(of, GraphQLUnionType):
+            parts = [self.fragment(kind, depth) for kind in self.random.sample(of.types, 1)]
         else:
             assert isinstance(of, GraphQLObjectType)
             parts = self.of_object(of, depth)
@@ -187,7 +190,7 @@ class RandomOperations:
         self.declared.append(f"${variable}: {declared}")
         return f"${variable}"
 
-    def value(  # noqa: C901, PLR0911  one for each argument
+    def value(  # noqa: C901, PLR0911, PLR0912  one for each argument
         self, name: str, key: str, definition: GraphQLArgument
     ) -> tuple[Any] | None:
         """A value in a tuple; None to leave the argument out."""
@@ -202,6 +205,9 @@ class RandomOperations:
             case "username":
                 wrong = ["nobody", "", "@" + things.usernames[0].upper()] if self.errs else []
                 return (choice([*things.usernames, *wrong]),)
+            case "query" | "prefix":
+                texts = [things.usernames[0][:5], choice(things.usernames), *([" ", "x" * 101] if self.errs else ())]
+                return (choice(texts),)
             case "first" | "last":
                 sizes = WRONG_SIZES if self.mistake(0.08) else SIZES
                 return (choice(sizes),) if self.chance(0.8) else None

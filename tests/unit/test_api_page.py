@@ -119,6 +119,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "`note`": limits.COLLECTION_NOTE_MAX,
         "`clientName`": limits.CLIENT_NAME_MAX,
         "`platform`": limits.PLATFORM_MAX,
+        "`query` of `search`, `prefix` of `suggestHandles`": limits.SEARCH_QUERY_MAX,
         f"`idempotencyKey` (of `register` at least {REGISTRATION_KEY_MIN})": IDEMPOTENCY_KEY_MAX,
     },
     "of images": {
@@ -189,6 +190,8 @@ RATE_LIMITS = {
     "reports of an account": "report.account",
     "edits of captions and the profile, of an account": "edit.account",
     "saves and changes of collections, of an account": "save.account",
+    "searches and suggestions of an account": "search.account",
+    "searches from one address, without a session": "search.address",
 }
 POINTS = {
     "an account": "points",

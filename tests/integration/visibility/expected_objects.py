@@ -205,6 +205,10 @@ EXPECTED: dict[str, Expected] = {
     "Viewer.followedHashtags": lambda rules, viewer, _: [
         gid for follower, gid in rules.scene.followed_hashtags if follower == viewer
     ],
+    "Query.search": lambda rules, viewer, person: _can_meet(rules, viewer, [rules.scene.name_of(person)]),
+    "Query.suggestHandles": lambda rules, viewer, person: _can_meet(
+        rules, viewer, {rules.scene.name_of(person)} - rules.scene.suspended
+    ),
     "Query.notifications": _notices,
     "Viewer.user": lambda rules, viewer, _: [] if viewer is None else [rules.scene.people[viewer]],
     "Viewer.sessions": _mine("sessions"),

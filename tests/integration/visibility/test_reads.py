@@ -81,6 +81,14 @@ async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
     for gid, name in cast.scene.hashtags.items():
         found = await ask(cast, viewer, "query ($name: String!) { hashtag(name: $name) { id } }", name=name)
         shown_ids["Query.hashtag", gid] = [found["hashtag"]["id"]]
+    for name, user in cast.records.items():
+        given = f'"{user.username}"'
+        found = f"search(query: {given}) {{ edges {{ node {{ ... on Node {{ id }} }} }} }}"
+        edges = (await ask(cast, viewer, f"{{ {found} }}"))["search"]["edges"]
+        shown_ids["Query.search", cast.scene.people[name]] = [edge["node"]["id"] for edge in edges]
+        if viewer is not None:
+            suggested = (await ask(cast, viewer, f"{{ suggestHandles(prefix: {given}) {{ id }} }}"))["suggestHandles"]
+            shown_ids["Query.suggestHandles", cast.scene.people[name]] = [user["id"] for user in suggested]
 
 
 async def _by_key(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:

@@ -27,6 +27,7 @@ from workers.maintenance.checks.notifications import NOTIFICATIONS
 from workers.maintenance.checks.posts import POSTS
 from workers.maintenance.checks.preview_comments import PREVIEW_COMMENTS
 from workers.maintenance.checks.saves import SAVES
+from workers.maintenance.checks.search_terms import SEARCH_TERMS
 from workers.maintenance.checks.tagged_posts import TAGGED_POSTS
 from workers.maintenance.checks.topics import TOPIC_POSTS, UNLISTED_POSTS
 from workers.maintenance.checks.unreadable import UNREADABLE
@@ -43,6 +44,7 @@ CHECKS: Sequence[Check] = (
     INBOXES,
     DELETED_ACCOUNTS,
     UNCLAIMED_ACCOUNTS,
+    SEARCH_TERMS,
     CLAIMS,
     *IDS,
     NOTIFICATIONS,

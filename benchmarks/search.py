@@ -1,0 +1,220 @@
+"""Searches among many people, by GraphQL: `python -m benchmarks.search`."""
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from bson import ObjectId
+
+from benchmarks.lib.documents import follow, insert
+from benchmarks.lib.loads import Load, Stopwatch
+from benchmarks.lib.people_names import NameMaker, Names
+from benchmarks.lib.report import Table, percentile, rounds, show
+from benchmarks.lib.servers import Api, finish, servers, session_of, stores, widen_cache
+from config import Settings
+from datasources.accounts.search_terms import search_fields
+from datasources.mongo import clock
+from datasources.sources import Sources
+from domain.folding import folded_words
+from domain.ids import from_global_id
+from domain.records.users import UserState
+
+LONGEST = 3_000.0
+BUDGET = 120.0  # seconds of rounds for each size
+AT_A_TIME = 5
+KNOWN = 300  # whom the viewer follows, and as many who follow the viewer
+SAMPLE = 200  # searches with a typing error, of each kind
+CHUNK = 20_000
+PAGE = 20
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+SEARCH = """
+query Search($text: String!, $first: Int, $after: String) {
+  search(query: $text, first: $first, after: $after) {
+    edges { cursor node { ... on User { id username displayName viewerIsFollowing } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+SUGGEST = "query Suggest($text: String!, $first: Int) { suggestHandles(prefix: $text, first: $first) { id username } }"
+
+
+def main(
+    users: Annotated[list[int] | None, typer.Option(min=1_000, help="How many accounts; repeatable.")] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of every kind of search in turn.")] = 60,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Searches by beginnings of names, whole names and names with a typing error, beside a find by id."""
+    for count in users or [10_000, 100_000]:
+        with servers() as settings:
+            tables = finish(_measure(settings, count, repeat), LONGEST)
+        show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
+
+
+async def _measure(settings: Settings, count: int, repeat: int) -> list[Table]:
+    async with stores(settings) as sources:
+        await widen_cache(sources)
+        people = await _populate(sources, count)
+        world = _World(sources, people)
+        times = await world.times(repeat)
+        return [times, await world.recall(), await world.bytes(), await world.changes()]
+
+
+async def _populate(sources: Sources, count: int) -> list[tuple[ObjectId, Names]]:
+    """Accounts whose followers are distributed by a power law, without avatars."""
+    maker, chance, people = NameMaker(count), random.Random(count), list[tuple[ObjectId, Names]]()
+    for start in range(0, count, CHUNK):
+        rows = list[dict[str, Any]]()
+        for _ in range(min(CHUNK, count - start)):
+            user_id, names = ObjectId(), maker.make()
+            row: dict[str, Any] = {"_id": user_id, "username": names.handle, "username_key": names.handle}
+            row |= {"email": f"{user_id}@example.com", "email_key": f"{user_id}@example.com", "password_hash": ""}
+            row |= {"display_name": names.display, "created_at": clock.now(), "state": UserState.ACTIVE.value}
+            row["follower_count"] = int(5 * chance.paretovariate(0.8)) - 5
+            rows.append(row | {"search": search_fields(row)})
+            people.append((user_id, names))
+        await insert(sources, "users", rows)
+        claims = [{"_id": f"username_key:{row['username']}", "user_id": row["_id"]} for row in rows]
+        await insert(sources, "claims", claims)
+    return people
+
+
+class _World:
+    """Everybody, and one viewer who knows some of them."""
+
+    def __init__(self, sources: Sources, people: Sequence[tuple[ObjectId, Names]]) -> None:
+        self._sources, self._people = sources, people
+        self._api, self._chance = Api(sources), random.Random(7)
+        self._viewer = people[0][0]
+        self._session = session_of(self._viewer)
+
+    async def times(self, repeat: int) -> Table:
+        """What searches take, and a find of one document by its id, in the same rounds."""
+        await self._get_to_know()
+        kinds: dict[str, Callable[[], Awaitable[Any]]] = {
+            "find one by id, bare": lambda: self._sources.database["users"].find_one({"_id": self._person()[0]}),
+            "first letter": lambda: self._search(self._person()[1].display[:1]),
+            "first 3 letters of a name": lambda: self._search(self._person()[1].display[:3]),
+            "a whole name": lambda: self._search(self._person()[1].display),
+            "a last name": lambda: self._search(self._person()[1].display.split()[-1]),
+            "a whole handle": lambda: self._search(self._person()[1].handle),
+            "a handle with an error": lambda: self._search(self._misspell(self._person()[1].handle)),
+            "a name with an error": lambda: self._search(self._misspell(self._person()[1].display)),
+            "second page of 3 letters": self._second_page,
+            "suggestHandles, 3 letters": lambda: self._suggest(self._person()[1].handle[:3]),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in kinds}
+        loads: dict[str, list[Load]] = {name: [] for name in kinds}
+        for ask in kinds.values():  # warms caches and plans
+            for _ in range(AT_A_TIME):
+                await ask()
+        for _ in rounds(repeat, BUDGET):
+            for name, ask in kinds.items():
+                watch, took = Stopwatch(), list[float]()
+                for _ in range(AT_A_TIME):
+                    started = time.perf_counter()
+                    await ask()
+                    took.append(time.perf_counter() - started)
+                seconds[name] += took
+                loads[name].append(watch.load(AT_A_TIME))
+        columns = ["p50 ms", "p99 ms", "CPU ms, ours", "CPU ms, MongoDB's", "searches"]
+        table = Table(f"Searches among {len(self._people):,} accounts", ["", *columns])
+        table.rows = [
+            [
+                name,
+                f"{percentile(seconds[name], 50) * 1000:.1f}",
+                f"{percentile(seconds[name], 99) * 1000:.1f}",
+                f"{sum(load.own_cpu for load in loads[name]) / len(seconds[name]) * 1000:.2f}",
+                f"{sum(load.mongo_cpu for load in loads[name]) / len(seconds[name]) * 1000:.2f}",
+                f"{len(seconds[name])}",
+            ]
+            for name in kinds
+        ]
+        return table
+
+    async def recall(self) -> Table:
+        """How often a search with one error finds, on its first page, what the right spelling finds there."""
+        rows = list[Sequence[str]]()
+        kinds: dict[str, Callable[[Names], str]] = {
+            "handle": lambda names: names.handle,
+            "whole name": lambda names: names.display,
+            "last name": lambda names: names.display.split()[-1],
+        }
+        for kind, part in kinds.items():
+            asked = there = 0
+            for _ in range(SAMPLE):
+                user_id, names = self._person()
+                text = part(names)
+                if sum(map(len, folded_words(text))) < 5 or user_id not in await self._found(text):
+                    continue
+                asked += 1
+                there += user_id in await self._found(self._misspell(text))
+            rows.append([kind, str(asked), f"{100 * there / max(1, asked):.1f} %"])
+        title = f"Found in spite of one error, among {len(self._people):,} accounts"
+        return Table(title, ["", "searches", "found"], rows)
+
+    async def bytes(self) -> Table:
+        """Bytes of the indexes for an account."""
+        await self._sources.client.admin.command("fsync")
+        stats = await self._sources.database.command("collStats", "users")
+        sizes = {name: size for name, size in stats["indexSizes"].items() if name.startswith("search.")}
+        rows: list[Sequence[str]] = [[name, f"{size / len(self._people):.1f}"] for name, size in sorted(sizes.items())]
+        rows.append(["together", f"{sum(sizes.values()) / len(self._people):.1f}"])
+        return Table(f"Bytes of index for an account, of {len(self._people):,}", ["", "bytes"], rows)
+
+    async def changes(self) -> Table:
+        """What a change of the name costs, beside one of the biography."""
+        users, rows = self._sources.users, list[Sequence[str]]()
+        kinds: dict[str, Callable[[], dict[str, Any]]] = {
+            "biography": lambda: {"biography": str(self._chance.random())},
+            "name": lambda: {"display_name": self._person()[1].display},
+        }
+        for name, change in kinds.items():
+            watch = Stopwatch()
+            for _ in range(200):
+                await users.update_profile(self._person()[0], change())
+            load = watch.load(200)
+            rows.append([name, f"{load.own_cpu * 5:.2f}", f"{load.mongo_cpu * 5:.2f}"])
+        return Table("A change of", ["", "CPU ms, ours", "CPU ms, MongoDB's"], rows)
+
+    async def _get_to_know(self) -> None:
+        known = self._chance.sample([user_id for user_id, _ in self._people[1:]], 2 * KNOWN)
+        follows = [follow(self._viewer, user_id, slot) for slot, user_id in enumerate(known[:KNOWN])]
+        follows += [follow(user_id, self._viewer, 0) for user_id in known[KNOWN:]]
+        await insert(self._sources, "follows", follows)
+        followers = [{"_id": {"u": self._viewer, "f": user_id}} for user_id in known[KNOWN:]]
+        await insert(self._sources, "followers", followers)
+
+    def _person(self) -> tuple[ObjectId, Names]:
+        return self._chance.choice(self._people)
+
+    def _misspell(self, text: str) -> str:
+        """The text with one error: a letter left out, too much or wrong, or two that changed places."""
+        while True:
+            at, letter = self._chance.randrange(len(text)), self._chance.choice(LETTERS)
+            before, here, after = text[:at], text[at], text[at + 1 :]
+            wrong = [before + after, before + letter + here + after, before + letter + after]
+            wrong.append(before + after[:1] + here + after[1:])
+            typed = self._chance.choice(wrong)
+            if folded_words(typed.replace("_", " ")) != folded_words(text.replace("_", " ")):
+                return typed
+
+    async def _search(self, text: str, after: str | None = None) -> Any:
+        return await self._api.run(SEARCH, self._session, text=text, first=PAGE, after=after)
+
+    async def _suggest(self, text: str) -> Any:
+        return await self._api.run(SUGGEST, self._session, text=text)
+
+    async def _second_page(self) -> Any:
+        text = self._person()[1].display[:3]
+        page = (await self._search(text))["search"]["pageInfo"]
+        return await self._search(text, after=page["endCursor"])
+
+    async def _found(self, text: str) -> set[ObjectId]:
+        edges = (await self._search(text))["search"]["edges"]
+        return {from_global_id(edge["node"]["id"])[1] for edge in edges}
+
+
+if __name__ == "__main__":
+    typer.run(main)

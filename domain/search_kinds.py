@@ -1,0 +1,9 @@
+"""What a search can look for."""
+
+from enum import StrEnum
+
+
+class SearchKind(StrEnum):
+    """A value is here once its search is."""
+
+    PEOPLE = "PEOPLE"

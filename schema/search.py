@@ -1,0 +1,26 @@
+"""What a search finds."""
+
+from typing import Annotated
+
+import strawberry
+
+from schema.connection import EDGES, PAGE_INFO, Edge, PageInfo
+from schema.fields import plain
+from schema.user import User
+
+SearchResult = Annotated[
+    User, strawberry.union("SearchResult", description="What a search finds: people. Other kinds will be added.")
+]
+
+
+@strawberry.type(description="One item of a SearchConnection and where it stands.")
+class SearchEdge(Edge[SearchResult]):
+    """Presents an `EdgeData`."""
+
+
+@strawberry.type(description="A page of what a search found, the best first.")
+class SearchConnection:
+    """Presents a `ConnectionData`."""
+
+    edges: list[SearchEdge] = plain(EDGES)
+    page_info: PageInfo = plain(PAGE_INFO)
