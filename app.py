@@ -15,7 +15,7 @@ from datasources.telemetry.logs import configure_logging
 from datasources.telemetry.metrics import readings
 from datasources.telemetry.metrics_server import serve_metrics
 from datasources.telemetry.tracing import open_tracing
-from domain.rate_limits import REFUSED_REQUESTS
+from domain.rate_limits import RateLimited
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.root_fields import MUTATIONS
@@ -107,7 +107,7 @@ class _Opened:
             bad_token_identity=BadToken,
             charge=self._charge,
             owner_of_device=self._owner_of_device,
-            refused=RefusedRequests(limits.of(REFUSED_REQUESTS) if limits.is_on else None),
+            refused=RefusedRequests(limits if limits.is_on else None),
             proxies=UntrustedProxies(is_on=settings.environment != "development"),
         )
 
@@ -135,7 +135,13 @@ class _Opened:
     async def _charge(self, identity: SessionRecord | BadToken | None, address: str, cost: int, sender: str) -> Charge:
         if isinstance(identity, SessionRecord):
             return await self.sources.rate_limits.points.take(identity.user_id, identity.id, address, cost)
-        return await self.sources.rate_limits.points.take(None, None, sender, cost)
+        points = self.sources.rate_limits.points
+        if sender == address:
+            return await points.take(None, None, address, cost)
+        try:
+            return await points.take(None, None, address, cost, device=sender)
+        except RateLimited:  # whoever has an old token of the account must not hold up its owner
+            return await points.take(None, None, address, cost)
 
     def _owner_of_device(self, token: str) -> str | None:
         account_id = self.sources.known_devices.account_of(token)

@@ -225,7 +225,7 @@ class Sources:
             database, job_queue, self.caches.users, self.mails, self.mail_tokens, barred, settings
         )
         removal = self.factors.removal
-        self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens, removal)
+        self.password_changes = PasswordChanges(database, self.sessions, self.mails, self.mail_tokens, removal, barred)
 
 
 @contextlib.asynccontextmanager

@@ -87,7 +87,7 @@ class Limit(NamedTuple):
 
 POINTS, POINTS_OF_TOKEN = "points", "points.token"
 POINTS_OF_ADDRESS, POINTS_OF_STRANGER = "points.address", "points.stranger"
-REFUSED_REQUESTS = "refused-requests"
+REFUSED_REQUESTS, REFUSED_REQUESTS_OF_TOKEN = "refused-requests", "refused-requests.token"
 
 # Of a member; the setting `rate_limits` replaces single ones. Those of login let at most 30 passwords be tried in five
 # minutes: an account's four names (mail address, handle, two former handles) by 5 + 2 each, or one address by 15 + 11.
@@ -96,7 +96,10 @@ DEFAULTS: Mapping[str, str] = {
     POINTS_OF_TOKEN: "75000/75",  # one runaway client leaves something to the account's others
     POINTS_OF_STRANGER: "60000/30",  # of all requests without a session from one address, which many may share
     POINTS_OF_ADDRESS: "20000000/100",  # of all requests with a session: a whole university may have one address
-    REFUSED_REQUESTS: "300/60",  # not points but requests without any, of a token or an address, at each process
+    # Not points but requests without any, at each process. Phones that wake behind one address send twenty each with a
+    # token that has expired meanwhile, before they refresh it.
+    REFUSED_REQUESTS: "3000/60",
+    REFUSED_REQUESTS_OF_TOKEN: "300/60",
     "login.name": "5/600",
     "login.address": "15/400",
     "login.device": "10/900",

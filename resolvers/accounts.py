@@ -1,5 +1,6 @@
 """Accounts and sessions: register, log in, refresh, log out."""
 
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -59,10 +60,12 @@ async def register(info: Info, given: RegisterInput) -> SessionPayload:
     device_of(info, given)  # refuses a bad name of the client before anything is made
     sources = info.context.sources
     idempotency = Idempotency.of_registration(given.idempotency_key, _known_before(given))
-    earlier = await _registered(info, given, idempotency)
-    device = KnownDevice.new() if idempotency is None else KnownDevice.of_first_session(idempotency.key)
-    account = earlier or await _make_account(info, given, idempotency, device)
-    if account is None or sources.settings.verification == "required":
+    earlier, new_id = await _registered(info, given, idempotency), clock.new_id()
+    device = _first_device(info, new_id, idempotency)
+    account = earlier or await _make_account(info, given, idempotency, new_id, device)
+    if sources.settings.verification == "required":
+        if account.user_id != new_id:  # an earlier try or a concurrent duplicate has made it
+            device = _first_device(info, account.user_id, idempotency)
         return SessionPayload(device_token=device.token)
     if sources.settings.verification == "later":
         await sources.mails.add(MailKind.VERIFY_EMAIL, user_id=account.user_id, mail_id=account.user_id)
@@ -70,6 +73,12 @@ async def register(info: Info, given: RegisterInput) -> SessionPayload:
     if payload is None:
         raise result_deleted()
     return payload
+
+
+def _first_device(info: Info, user_id: ObjectId, idempotency: Idempotency | None) -> KnownDevice:
+    """The device of a registration; the same again for its idempotency key."""
+    devices = info.context.sources.known_devices
+    return devices.new(user_id) if idempotency is None else devices.of_first_session(user_id, idempotency.key)
 
 
 def _known_before(given: RegisterInput) -> dict[str, object]:
@@ -97,9 +106,12 @@ async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency
 
 
 async def _make_account(
-    info: Info, given: RegisterInput, idempotency: Idempotency | None, device: KnownDevice
-) -> Credentials | None:
-    """Makes an account; None if its address has to be verified first. Raises Refusal."""
+    info: Info, given: RegisterInput, idempotency: Idempotency | None, new_id: ObjectId, device: KnownDevice
+) -> Credentials:
+    """Makes an account; or, if its address has to be verified first, a registration with this id and this device.
+
+    Returns that of a concurrent duplicate if that was faster. Raises Refusal.
+    """
     sources = info.context.sources
     username = new_username(info, given.username)
     email = checked_email(given.email)
@@ -110,11 +122,9 @@ async def _make_account(
     password_hash, now = await hash_password(info, password), clock.now()
     try:
         if sources.settings.verification == "required":
-            begin = sources.account.registrations.begin
-            await begin(
-                username, email, password_hash, name, language, idempotency, registered_on=device.hash, **accepted
-            )
-            return None
+            begin = partial(sources.account.registrations.begin, registration_id=new_id, registered_on=device.hash)
+            await begin(username, email, password_hash, name, language, idempotency, **accepted)
+            return Credentials(new_id, password_hash)
         profile: dict[str, Any] = {"language": language, "email_verified_at": now, **accepted}
         if sources.settings.verification == "later":
             del profile["email_verified_at"]
@@ -257,7 +267,8 @@ async def _is_deleted(context: Context) -> bool:
     "Deletes the viewer's account, at once and for good: there is no period in which it could be had back. From the "
     "answer on nobody sees the account or anything of it, its sessions are over, and its handle and address are free; "
     "what it left is taken away within seconds or minutes, images and other people's counts too. Sent again with the "
-    "same token it answers as done. A suspended account can be deleted too.",
+    "same token it answers as done. A suspended account can be deleted too: nobody gets its handle and address then "
+    "until the suspension would have ended, or for a year after a ban.",
     answers_bad_token=_is_deleted,
     while_suspended=True,
     limited_as=Action.PROOF,

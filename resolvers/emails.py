@@ -49,6 +49,7 @@ async def verify_email(info: Info, given: VerifyEmailInput) -> SessionPayload:
 async def _complete_registration(info: Info, token: MailToken, given: VerifyEmailInput) -> SessionPayload:
     """Makes the account, unless an earlier try or a concurrent duplicate has, and logs in."""
     device_of(info, given)  # refuses a bad name of the client before anything is made
+    use = None if given.password is None else await count_use(info, Action.PROOF, name=str(token.user_id))
     is_new = not token.used and await _make_account(info, token, given)
     sources, user_id = info.context.sources, token.user_id
     if not await sources.account.emails.is_verified(user_id):
@@ -65,6 +66,8 @@ async def _complete_registration(info: Info, token: MailToken, given: VerifyEmai
     payload = await sign_in_first(info, user_id, given, secret=given.token.strip(), known=known)
     if payload is None:
         raise token_expired()
+    if use is not None:
+        await use.give_back()
     return payload
 
 

@@ -70,7 +70,8 @@ async def reset_password(info: Info, given: ResetPasswordInput) -> Payload:
 
 @mutation(
     "Takes an account back whose address somebody else has changed, with the token of the mail to the address that it "
-    "had: it has that address again and a new password, and all its sessions and access tokens end. A token is good "
+    "had: it has that address again and a new password, and all its sessions, access tokens, passkeys and linked "
+    "identities end, whatever `removeOtherWays` says. A token is good "
     f"once, for {EMAIL_UNDO_DAYS} days from the change. Whoever used it may send the same again for a minute.",
     answers_bad_token=always,
     while_suspended=True,
@@ -94,7 +95,8 @@ async def _set_password(info: Info, given: ResetPasswordInput, purpose: TokenPur
         return Payload()
     names = (*current.names, token.email, token.email.partition("@")[0])
     new_hash = await hash_password(info, checked_password(given.new_password, names, is_common, field="newPassword"))
-    if not await changes.change(token.user_id, new_hash, token=token, removes_other_ways=given.remove_other_ways):
+    removes = given.remove_other_ways or purpose is TokenPurpose.EMAIL_UNDO  # a thief may have added some
+    if not await changes.change(token.user_id, new_hash, token=token, removes_other_ways=removes):
         raise token_expired()
     if info.context.viewer_id == token.user_id:
         info.context.session = None  # the rest of the operation is anonymous

@@ -10,9 +10,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def log_session(mutation: str, context: Context, before: SessionRecord | None) -> None:
-    """Logs that a mutation has logged somebody in, if the operation's session is another than before it."""
+    """Logs that a mutation has logged somebody in, if the operation's session is another than before it.
+
+    A refresh logs nobody in, also if the access token had expired and the operation had no session before.
+    """
     session = context.session
-    if session is not None and (before is None or session.id != before.id):
+    if mutation != "refreshSession" and session is not None and (before is None or session.id != before.id):
         log.info("session opened", mutation=mutation, account=str(session.user_id), session=str(session.id))
 
 

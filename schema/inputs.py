@@ -101,8 +101,8 @@ class DeviceInput(ClientInput):
     device_token: str | None = text_field(
         "The `deviceToken` that the registration of this account, or an earlier login, has answered on this device. "
         "With it the person can log in while somebody else guesses the password. Send it as the header "
-        "`Photogram-Device` too, with all that is sent without a session: then that counts to the account, and not to "
-        "an address that others share.",
+        "`Photogram-Device` too, with every request: what comes without a session, or with a new access token, "
+        "counts to the account then, and not to an address that others share.",
         max_length=limits.TOKEN_MAX,
         default=None,
     )

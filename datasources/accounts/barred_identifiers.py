@@ -40,11 +40,10 @@ class BarredIdentifiers:
         if barred_until(account) is None:
             return
         handles = [account["username_key"], *(former["key"] for former in account.get("former_handles", ()))]
-        addresses = [account["email_key"], *(former["key"] for former in account.get("former_emails", ()))]
         factors = await self._factors.find_one({"_id": account["_id"]}, {"identities.key": 1}, session=session)
         identities = [each["key"] for each in (factors or {}).get("identities", ())]
         await self.add(Barred.USERNAME, handles, account, session)
-        await self.add(Barred.EMAIL, addresses, account, session)
+        await self.add(Barred.EMAIL, verified_addresses(account), account, session)
         await self.add(Barred.IDENTITY, identities, account, session)
 
     async def add(self, barred: Barred, values: Iterable[str | bytes], account: Document, session: Session) -> None:
@@ -72,6 +71,12 @@ class BarredIdentifiers:
         """The hash by each key; the first is the one to store."""
         data = value if isinstance(value, bytes) else value.encode()
         return [hmac.digest(key, f"{barred}:".encode() + data, "sha256") for key in self._keys]
+
+
+def verified_addresses(account: Document) -> Sequence[str]:
+    """The addresses that an account has or had, in lower case; one that it has not verified may be somebody else's."""
+    own = [account["email_key"]] if "email_verified_at" in account else []
+    return [*own, *(former["key"] for former in account.get("former_emails", ()))]
 
 
 def barred_until(account: Document) -> datetime | None:

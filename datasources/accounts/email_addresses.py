@@ -94,7 +94,8 @@ class EmailStore:
             former.append({"key": account["email_key"], "until": until})
         await self._users.update_one({"_id": user_id}, {"$set": {"former_emails": former}}, session=session)
         await self._claims.replace_email(account, email, session, kept_until=until)
-        await self._barred.add(Barred.EMAIL, [account["email_key"]], account, session)
+        if was_verified:
+            await self._barred.add(Barred.EMAIL, [account["email_key"]], account, session)
         await self._tokens.revoke(user_id, TokenPurpose.PASSWORD_RESET, session)
         kind = MailKind.EMAIL_MOVED if was_verified else MailKind.EMAIL_CHANGED
         await self._mails.add(kind, user_id=user_id, to=account["email"], session=session)

@@ -4,6 +4,7 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.accounts.barred_identifiers import Barred, BarredIdentifiers, verified_addresses
 from datasources.accounts.claims import ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.factor_removal import FactorRemoval
 from datasources.accounts.known_devices import DEVICES
@@ -35,7 +36,9 @@ class PasswordChanges:
         mails: MailOutbox,
         tokens: MailTokenStore,
         factors: FactorRemoval,
+        barred: BarredIdentifiers,
     ) -> None:
+        self._barred = barred
         self._claims = ClaimStore(database)
         self._factors = factors
         self._users = database["users"]
@@ -94,6 +97,8 @@ class PasswordChanges:
                 await self._tokens.use(token, session)
             if token is not None and is_undo:
                 await self._claims.restore_email(account, token.email, session)
+                given_up = {*verified_addresses(account)} - {token.email.lower()}
+                await self._barred.add(Barred.EMAIL, given_up, account, session)
                 await self._tokens.revoke(user_id, TokenPurpose.EMAIL_UNDO, session)
                 await self._mails.add(MailKind.EMAIL_RESTORED, user_id=user_id, to=account["email"], session=session)
             if removes_other_ways:

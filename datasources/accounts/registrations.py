@@ -63,18 +63,20 @@ class RegistrationStore:
         language: str | None,
         idempotency: Idempotency | None,
         *,
+        registration_id: ObjectId | None = None,
         registered_on: str | None = None,
         **profile: Any,
     ) -> None:
         """Registers, and has a mail sent to the address, whoever has it. Atomic.
 
-        `registered_on` is the hash of a token that the device gets.
+        `registration_id` is the id that the account will have, by default a new one. `registered_on` is the hash of a
+        token that the device gets.
 
         Raises Refusal if the handle is taken (USERNAME_TAKEN), or the key (IDEMPOTENCY_KEY_REUSED).
         """
         now, handle = clock.now(), username.lower()
         document: Document = {
-            "_id": clock.new_id(),
+            "_id": registration_id or clock.new_id(),
             "username": username,
             "username_key": handle,
             "email": email,

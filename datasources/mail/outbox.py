@@ -17,6 +17,7 @@ from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.transactions import after_transaction
 from domain.jobs import Fact, Task
 from domain.mails import MAILS, MailKind
@@ -90,7 +91,8 @@ class MailOutbox:
     async def claim(self, mail_ids: Sequence[ObjectId], now: datetime) -> list[MailRecord]:
         """Those of these mails that are pending and that no other worker sends now; they are the caller's for `LEASE`.
 
-        The caller calls `finish` or `release` for each.
+        The caller calls `finish` or `release` for each. What cannot be read, such as a kind of a newer version, is left
+        to other workers at once.
         """
         lease = clock.new_id()
         free: Document = {"$or": [{"leased_until": {"$exists": False}}, {"leased_until": {"$lt": now}}]}
@@ -99,7 +101,9 @@ class MailOutbox:
             {"$set": {"lease": lease, "leased_until": now + LEASE}},
         )
         rows = await self._mails.find({"_id": {"$in": list(mail_ids)}, "lease": lease}).to_list()
-        return [MailRecord.from_document(row) for row in rows]
+        mails = {row["_id"]: readable(MailRecord, row) for row in rows}
+        await self._release([mail_id for mail_id, mail in mails.items() if mail is None])
+        return [mail for mail in mails.values() if mail is not None]
 
     async def count_sent(self, kind: MailKind, address: str, now: datetime) -> int:
         """How many mails of this kind an address got in the last hour, up to the limit of the kind."""
@@ -121,8 +125,12 @@ class MailOutbox:
 
     async def release(self, mails: Sequence[MailRecord]) -> None:
         """Lets other workers send mails that could not be sent now, when the relay enqueues them. Safe to repeat."""
-        ids = [mail.id for mail in mails]
-        await self._mails.update_many({"_id": {"$in": ids}}, {"$unset": {"lease": "", "leased_until": ""}})
+        await self._release([mail.id for mail in mails])
+
+    async def _release(self, mail_ids: Sequence[ObjectId]) -> None:
+        if mail_ids:
+            freed = {"$unset": {"lease": "", "leased_until": ""}}
+            await self._mails.update_many({"_id": {"$in": mail_ids}}, freed)
 
     async def withdraw(self, kind: MailKind, user_id: ObjectId, session: Session) -> None:
         """Deletes an account's waiting mails to other addresses than its own, within the caller's transaction."""

@@ -94,13 +94,27 @@ class Points:
         self._blocks: OrderedDict[tuple[str, object], _Block] = OrderedDict()  # the one used last is last
         self._surplus: list[_Block] = []
 
-    async def take(self, account_id: ObjectId | None, token_id: ObjectId | None, address: str, cost: int) -> Charge:
-        """Takes the points of an operation of this cost. Raises RateLimited."""
+    async def take(
+        self,
+        account_id: ObjectId | None,
+        token_id: ObjectId | None,
+        address: str,
+        cost: int,
+        *,
+        device: str | None = None,
+    ) -> Charge:
+        """Takes the points of an operation of this cost. Raises RateLimited.
+
+        Without an account it counts to the address; or to a `device`, within the points of the address that are for
+        whoever is known.
+        """
         if not self._limits.is_on:
             return FREE
         points = OPERATION_POINTS + cost
-        if account_id is None:
+        if account_id is None and device is None:
             blocks, own = [self._block(POINTS_OF_STRANGER, address)], 1
+        elif account_id is None:
+            blocks, own = [self._block(POINTS_OF_STRANGER, device), self._block(POINTS_OF_ADDRESS, address)], 1
         else:
             own = 2
             blocks = [

@@ -1,5 +1,6 @@
 """GraphQL over HTTP, as its specification says: POST for everything but subscriptions, GET for queries."""
 
+import contextlib
 import time
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -88,18 +89,18 @@ class GraphQLHTTP:
         """The answer to one request; None if the client leaves before it has sent all. Headers are in lower case."""
         media_type = answer_type(headers.get("accept"))
         sender = self._sender(scope, headers)
-        source = self._executor.source(sender.token, sender.counted)
+        source: Hashable = None
         try:
-            if media_type is None:
-                raise bad_request(f"This endpoint answers with {GRAPHQL_JSON} or {JSON}.", status=406)
             if self._origins.is_foreign(headers):
                 raise bad_request("Pages of this origin may not call the API.", status=403, headers=CLOSING)
-            self._refuse_flood(source)
+            source = self._refuse_flood(sender)
+            if media_type is None:
+                raise bad_request(f"This endpoint answers with {GRAPHQL_JSON} or {JSON}.", status=406)
             answer = await self._serve(scope, headers, receive, sender)
         except ClientDisconnect:
             return None
         except Rejected as rejection:
-            if rejection.status < 500 and rejection.status not in NOT_COUNTED:
+            if 400 <= rejection.status < 500 and rejection.status not in NOT_COUNTED:
                 self._executor.hooks.refused.count(source)
             return _rejected(scope, rejection, media_type or JSON)
         except RequestError as error:
@@ -108,14 +109,24 @@ class GraphQLHTTP:
             add_to_log_line(scope, codes=answer.codes)
         return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type, answer.headers)
 
-    def _refuse_flood(self, source: Hashable) -> None:
-        """Raises Rejected (429), before anything is read, if too much of this source was refused lately."""
+    def _refuse_flood(self, sender: _Sender) -> Hashable:
+        """To whom a request counts that is refused: a device that has used up what it has counts as its address.
+
+        Raises Rejected (429), before anything is read, if too much of this source was refused lately.
+        """
+        refused, source = self._executor.hooks.refused, self._executor.source(sender.token, sender.counted)
         try:
-            self._executor.hooks.refused.check(source)
+            if source == sender.counted != sender.address:
+                with contextlib.suppress(RateLimited):
+                    refused.check(source)
+                    return source
+                source = sender.address
+            refused.check(source)
         except RateLimited as limited:
             rejection = to_rejection(limited)
             rejection.headers.update(CLOSING)
             raise rejection from None
+        return source
 
     def _sender(self, scope: Scope, headers: Mapping[str, str]) -> _Sender:
         self._executor.hooks.proxies.look_at(scope, headers)

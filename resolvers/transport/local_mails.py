@@ -1,6 +1,7 @@
 """A page that shows the mails of a development server, which are files in a folder; never served in production.
 
-Only this machine sees it, whatever address the server listens at: who reads the mails can enter every account.
+Only this machine sees it, whatever address the server listens at: who reads the mails can enter every account. The
+host that is asked must be local too, or a page elsewhere could have its own name lead here.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from email.message import EmailMessage
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -45,7 +47,15 @@ def _is_local(request: Request) -> bool:
     if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False
     try:
-        address = ip_address(request.client.host)
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return False
+    return _is_loopback(request.client.host) and (host == "localhost" or _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
     except ValueError:
         return False
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None  # on a socket for both

@@ -159,7 +159,7 @@ class Socket:
             operation = self._executor.operation(GraphQLRequest.from_json(payload))
         except (Rejected, RateLimited) as error:
             rejection = to_rejection(error) if isinstance(error, RateLimited) else error
-            if rejection is error:
+            if rejection is error and 400 <= rejection.status < 500:  # else a hash that a client may ask for
                 self._executor.hooks.refused.count(self._source)
             codes = error_codes(rejection.errors)
             OPERATION_METRICS.count_unread(codes)

@@ -223,8 +223,8 @@ async def test_concurrent_duplicates_of_a_decision_answer_the_same_although_the_
     await bob.done("reportContent", targetId=ana.id, reason="SPAM")
     case = await case_about(mia, ana.id)
     given = {"caseId": case["id"], "action": "WARN", "statement": "Careful.", "idempotencyKey": "two"}
-    made = await asyncio.gather(*(mia.done("moderate", "event { id }", **given) for _ in range(4)))
-    assert len({payload["event"]["id"] for payload in made}) == 1
+    made = await asyncio.gather(*(mia.done("moderate", "event { createdAt }", **given) for _ in range(4)))
+    assert len({payload["event"]["createdAt"] for payload in made}) == 1
     assert [decision["action"] for decision in await decisions_about(ana)] == ["WARN"]
 
 

@@ -20,8 +20,10 @@ def lines(stack: Stack, event: str) -> list[Mapping[str, Any]]:
 async def test_each_login_and_each_refusal_has_a_line(register: Register, nobody: Api, stack: Stack) -> None:
     ana = await register()
     account = str(from_global_id(ana.id)[1])
-    opened = await nobody.done("login", "viewer { user { id } }", login=ana.username, password=PASSWORD)
+    selection = "viewer { user { id } } tokens { refreshToken }"
+    opened = await nobody.done("login", selection, login=ana.username, password=PASSWORD)
     assert opened["viewer"]["user"]["id"] == ana.id
+    await nobody.done("refreshSession", refreshToken=opened["tokens"]["refreshToken"])  # without a session: no login
     await ana.refused("changePassword", currentPassword="not the password", newPassword="seven quiet lighthouses")
 
     async def logged() -> bool:

@@ -147,6 +147,35 @@ async def test_an_address_changed_while_suspended_is_barred_and_can_be_put_back(
         assert (await refused(own, "somebody", address))[0] == "EMAIL_TAKEN"
 
 
+async def test_an_address_that_an_undo_gives_up_is_barred_too(own: World) -> None:
+    ana, tokens = await own.user(), own.sources.mail_tokens
+    old = f"{ana.username}@example.com"
+    await own.set_standing(ana, AccountStanding.BANNED)
+    made = await tokens.make(TokenPurpose.EMAIL, "throwaway@example.com", ana.id)
+    assert await own.sources.account.emails.verify(await tokens.find(made))
+    undo = await tokens.find(await tokens.make(TokenPurpose.EMAIL_UNDO, old, ana.id))
+    await own.sources.database["barred_identifiers"].delete_many({})  # what the change has barred
+    assert await own.sources.password_changes.change(ana.id, "another hash", token=undo)
+    assert await own.sources.users.email_of(ana.id) == old
+    assert await refused(own, "somebody", "throwaway@example.com") == ("EMAIL_TAKEN", ["email"])
+    assert len(await bars(own)) == 1, "not the address that it has again"
+
+
+async def test_an_address_that_was_never_verified_is_not_barred(own: World) -> None:
+    """It may be somebody else's, whom nobody asked."""
+    ana, bob = await own.users(2)
+    for user in (ana, bob):
+        await own.sources.database["users"].update_one({"_id": user.id}, {"$unset": {"email_verified_at": ""}})
+        await own.set_standing(user, AccountStanding.BANNED)
+    made = await own.sources.mail_tokens.make(TokenPurpose.EMAIL, "own@example.com", bob.id)
+    assert await own.sources.account.emails.verify(await own.sources.mail_tokens.find(made))
+    await register(own, "one", f"{bob.username}@example.com")
+    await own.sources.users.delete(ana.id, now())
+    await register(own, "two", f"{ana.username}@example.com")
+    await own.sources.users.delete(bob.id, now())
+    assert (await refused(own, "three", "own@example.com"))[0] == "EMAIL_TAKEN"
+
+
 async def test_what_is_barred_gets_a_mail_that_says_so_and_no_account(shared_settings: Settings) -> None:
     subjects = {kind: texts_of("en")[kind]["subject"] for kind in (MailKind.ADDRESS_BARRED, MailKind.REGISTRATION)}
     async with running_mail_server() as server:

@@ -20,6 +20,7 @@ from domain.rate_limits import (
     POINTS_OF_STRANGER,
     POINTS_OF_TOKEN,
     REFUSED_REQUESTS,
+    REFUSED_REQUESTS_OF_TOKEN,
     RateLimits,
 )
 from tests.support.client import PASSWORD, SOCKETS, Person, Socket
@@ -30,10 +31,11 @@ SMALL = "{ __typename }"
 SMALL_POINTS = OPERATION_POINTS + 1
 COLD_START = 20  # operations with which an app starts
 DEFAULTS = RateLimits({}, {})
-REFUSED_MAX = 20
+REFUSED_MAX, REFUSED_OF_TOKEN_MAX = 20, 10
 EVER = 1_000_000  # seconds: a limit that restores nothing during a test
 LIMITS = {
     REFUSED_REQUESTS: f"{REFUSED_MAX}/{EVER}",
+    REFUSED_REQUESTS_OF_TOKEN: f"{REFUSED_OF_TOKEN_MAX}/{EVER}",
     **{name: f"{DEFAULTS.of(name).maximum}/{EVER}" for name in (POINTS, POINTS_OF_TOKEN, POINTS_OF_STRANGER)},
 }
 NO_QUERIES = ["{ nothingOfThatName }", "{ viewer {", "query ($a: Nothing) { __typename }"]
@@ -129,7 +131,8 @@ async def test_of_an_address_too_and_who_is_signed_in_or_at_home_goes_on_behind_
 async def test_what_is_no_query_is_refused_unread_after_a_while(http: httpx2.AsyncClient, document: str) -> None:
     address = f"10.9.1.{NO_QUERIES.index(document)}"
     ana = await person_at(http, address)
-    device = (await log_in(http, ana, "10.9.1.201")).json()["data"]["login"]["deviceToken"]
+    login = (await log_in(http, ana, "10.9.1.201")).json()["data"]["login"]
+    device, unknown = login["deviceToken"], bearer(login["tokens"]["accessToken"])
     assert await send(http, address=address, authorization=bearer(ana.token)) == 200
     statuses = [await send(http, document, address=address) for _ in range(REFUSED_MAX + 5)]
     assert statuses == [400] * REFUSED_MAX + [429] * 5
@@ -138,6 +141,8 @@ async def test_what_is_no_query_is_refused_unread_after_a_while(http: httpx2.Asy
     assert int(answer.headers["retry-after"]) > 1
     assert await send(http, address="10.9.1.200") == 200
     assert await send(http, address=address, authorization=bearer(ana.token)) == 200
+    assert await send(http, address=address, authorization=unknown) == 429  # as a refreshed one
+    assert await send(http, address=address, authorization=unknown, **{"photogram-device": device}) == 200
     assert (await log_in(http, ana, address, device)).json()["data"]["login"]["userErrors"] == []
 
 
@@ -155,6 +160,8 @@ async def test_so_is_what_is_no_request(http: httpx2.AsyncClient, body: bytes, c
 async def test_pages_of_other_origins_use_up_nothing_of_their_visitors(http: httpx2.AsyncClient) -> None:
     for _ in range(REFUSED_MAX + 5):
         assert await send(http, address="10.9.2.200", origin="https://elsewhere.example") == 403
+        styles = {"accept": "text/css", "sec-fetch-site": "cross-site"}  # as of <link rel="stylesheet">
+        assert await send(http, address="10.9.2.200", **styles) == 403
     assert await send(http, address="10.9.2.200") == 200
 
 
@@ -162,7 +169,8 @@ async def test_bad_documents_with_a_token_count_to_it_alone(http: httpx2.AsyncCl
     ana, ben = await person_at(http, "10.9.3.1"), await person_at(http, "10.9.3.1")
     sent = {"address": "10.9.3.1", "authorization": bearer(ana.token)}
     assert await send(http, **sent) == 200
-    assert [await send(http, "{ a }", **sent) for _ in range(REFUSED_MAX + 2)] == [400] * REFUSED_MAX + [429] * 2
+    statuses = [await send(http, "{ a }", **sent) for _ in range(REFUSED_OF_TOKEN_MAX + 2)]
+    assert statuses == [400] * REFUSED_OF_TOKEN_MAX + [429] * 2
     assert await send(http, address="10.9.3.1", authorization=bearer(ben.token)) == 200
     again = (await log_in(http, ana, "10.9.3.1")).json()["data"]["login"]["tokens"]["accessToken"]
     assert await send(http, address="10.9.3.1", authorization=bearer(again)) == 200
@@ -186,9 +194,52 @@ async def test_an_old_token_of_an_account_cannot_hold_up_its_owner(http: httpx2.
     sent = {"address": "10.9.5.2", "authorization": bearer(stolen)}
     assert await send(http, **sent) == 200
     await ana.done("revokeOtherSessions")
-    statuses = [await send(http, "mutation { __typename }", **sent) for _ in range(REFUSED_MAX + 2)]
-    assert statuses == [401] * REFUSED_MAX + [429] * 2
+    statuses = [await send(http, "mutation { __typename }", **sent) for _ in range(REFUSED_OF_TOKEN_MAX + 2)]
+    assert statuses == [401] * REFUSED_OF_TOKEN_MAX + [429] * 2
     assert await send(http, address="10.9.5.1", authorization=bearer(ana.token)) == 200
+
+
+async def test_an_old_device_token_of_an_account_cannot_either(http: httpx2.AsyncClient) -> None:
+    """A thief who logged in once has it for ever, for its signature cannot be taken back."""
+    ana, thiefs, owns = await person_at(http, "10.9.7.1"), "10.9.7.2", "10.9.7.3"
+    stolen = (await log_in(http, ana, thiefs)).json()["data"]["login"]["deviceToken"]
+    device = (await log_in(http, ana, owns)).json()["data"]["login"]["deviceToken"]
+    await ana.done("changePassword", currentPassword=PASSWORD, newPassword=f"{PASSWORD} 2")
+    await ana.done("changePassword", currentPassword=f"{PASSWORD} 2", newPassword=PASSWORD)
+    statuses = await flood(http, 450, address=thiefs, **{"photogram-device": stolen})
+    assert 2 * DEFAULTS.of(POINTS_OF_STRANGER).maximum // SMALL_POINTS >= Counter(statuses)[200]
+    assert set(statuses) == {200, 429}
+    assert (await log_in(http, ana, owns, device)).json()["data"]["login"]["userErrors"] == []
+    noes = [
+        await send(http, "{ a }", address=f"10.9.7.{4 + number % 3}", **{"photogram-device": stolen})
+        for number in range(4 * REFUSED_MAX + 5)
+    ]
+    assert noes == [400] * 4 * REFUSED_MAX + [429] * 5, "the device's, and then each of three addresses'"
+    assert (await log_in(http, ana, owns, device)).json()["data"]["login"]["userErrors"] == []
+
+
+async def test_unknown_hashes_of_documents_do_not_count(http: httpx2.AsyncClient) -> None:
+    """A client asks by the hash first, and sends the document if it is not known."""
+    body = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}}
+    for _ in range(REFUSED_MAX + 5):
+        answer = await http.post("/graphql", json=body, headers={**ACCEPT, "x-forwarded-for": "10.9.8.1"})
+        assert answer.json()["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_SUPPORTED"
+    assert await send(http, address="10.9.8.1") == 200
+    headers, url = {"x-forwarded-for": "10.9.8.2"}, str(http.base_url).replace("http", "ws", 1).rstrip("/") + "/graphql"
+    async with connect(url, subprotocols=[SOCKETS], additional_headers=headers) as connection:
+        socket = Socket(connection)
+        await socket.say({"type": "connection_init"})
+        assert (await socket.hear())["type"] == "connection_ack"
+        for number in range(REFUSED_MAX + 5):
+            await socket.say({"type": "subscribe", "id": str(number), "payload": body})
+            (error,) = (await socket.hear())["payload"]
+            assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_SUPPORTED"
+
+
+def test_an_address_has_ten_times_as_many_refused_requests_as_a_token() -> None:
+    """Behind it phones wake, each with twenty requests and a token that has expired meanwhile."""
+    assert DEFAULTS.of(REFUSED_REQUESTS).rate == 10 * DEFAULTS.of(REFUSED_REQUESTS_OF_TOKEN).rate
+    assert DEFAULTS.of(REFUSED_REQUESTS).maximum // 20 == 150  # phones in a minute
 
 
 async def test_over_sockets_too(http: httpx2.AsyncClient) -> None:

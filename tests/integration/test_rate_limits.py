@@ -253,6 +253,15 @@ async def test_an_operation_that_is_cancelled_while_it_waits_takes_no_held_point
     assert (block.held, block.is_filling) == (held, False)
 
 
+async def test_all_devices_at_an_address_have_its_points(limited_settings: Settings, redis: RedisRoles) -> None:
+    points = process(limited_settings, redis).points
+    for number in range(900_000 // (OPERATION_POINTS + 700)):
+        await points.take(None, None, "10.2.0.11", 700, device=f"devices of {number}")
+    with pytest.raises(RateLimited):
+        await points.take(None, None, "10.2.0.11", 700, device="devices of another")
+    await points.take(None, None, "10.2.0.11", 700)  # what it has as a stranger is left
+
+
 async def test_clients_that_are_kept_are_bounded(
     limited_settings: Settings, redis: RedisRoles, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,14 @@ from domain.limits import (
     WITHDRAWN_NOTIFICATION_KEPT,
 )
 from domain.mails import MAILS
-from domain.rate_limits import NEW, OPERATION_POINTS, REFUSED_REQUESTS, ROLE_FACTORS, RateLimits
+from domain.rate_limits import (
+    NEW,
+    OPERATION_POINTS,
+    REFUSED_REQUESTS,
+    REFUSED_REQUESTS_OF_TOKEN,
+    ROLE_FACTORS,
+    RateLimits,
+)
 from domain.text import mentions
 from resolvers.api import schema
 from resolvers.transport import (
@@ -209,9 +216,9 @@ def test_the_page_has_the_rate_limits_of_the_source() -> None:
     points = [(row, limits_of.of(name)) for row, name in POINTS.items()]
     assert table("points of") == [[row, f"{limit.maximum:,}", f"{limit.rate:,.0f}"] for row, limit in points]
     assert f"costs **points**: {OPERATION_POINTS}, and one for each field" in PROSE
-    refused = limits_of.of(REFUSED_REQUESTS)
-    assert f"after {refused.maximum} requests" in PROSE
-    assert refused.rate == 5, "five a second"
+    refused, of_token = limits_of.of(REFUSED_REQUESTS), limits_of.of(REFUSED_REQUESTS_OF_TOKEN)
+    assert f"after {refused.maximum:,} requests of an address, or {of_token.maximum} of a token" in PROSE
+    assert refused.seconds == of_token.seconds == 60, "within a minute"
     assert ROLE_FACTORS[NEW] == 0.25, "a quarter"
     assert SETTINGS.new_account_hours == 24, "the first day"
 

@@ -119,6 +119,23 @@ async def test_a_mail_is_sent_again_by_another_worker_if_its_worker_dies(
     assert await pending(world) == []
 
 
+async def test_a_kind_of_a_newer_version_is_left_to_it_and_holds_up_no_other(world: World, server: MailServer) -> None:
+    ana = await world.user()
+    for _ in range(3):
+        await world.sources.mails.add(CHANGED, user_id=ana.id)
+    keys = await pending(world)
+    newer = {"_id": ObjectId(keys[1])}
+    await world.sources.database["mails"].update_one(newer, {"$set": {"kind": "of a newer version"}})
+    await send_mails(world.tools, *keys)
+    assert len(server.mails) == 2
+    (waiting,) = await world.sources.database["mails"].find({"outbox": {"$exists": True}}).to_list()
+    assert waiting["_id"] == ObjectId(keys[1])
+    assert waiting.keys() & {"lease", "leased_until"} == set()
+    await world.sources.database["mails"].update_one(newer, {"$set": {"kind": CHANGED.value}})
+    await send_mails(world.tools, *keys)
+    assert len(server.mails) == 3
+
+
 async def test_two_workers_at_once_send_a_mail_once(world: World, server: MailServer) -> None:
     people = await world.users(5)
     server.hanging = True

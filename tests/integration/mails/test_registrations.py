@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
+from config import Settings
 from datasources.accounts.mail_tokens import MailToken
 from datasources.mail.letters import texts_of
 from domain.errors import Refusal
@@ -15,7 +16,7 @@ from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
-from tests.support.factories import World, changed_sources, now
+from tests.support.factories import World, changed_sources, now, opened, own_database
 from tests.support.mail_server import MailServer, html_of, text_of, token_in
 from tests.support.maintenance import find_faults
 from tests.support.operation_counter import OperationCounter
@@ -247,13 +248,42 @@ async def test_concurrent_duplicates_of_a_confirmation_make_one_account(world: W
         assert (logged_in["userErrors"] == []) is (number in in_)
 
 
-async def test_a_retried_registration_gets_the_same_device_token(world: World) -> None:
+async def test_a_registration_without_a_key_gets_a_device_token_of_its_account(
+    world: World, server: MailServer
+) -> None:
+    made = await run(world, REGISTER, username="ana", email="ana@example.com", password=PASSWORD)
+    (mail,) = await sent(world, server)
+    verified = await run(world, VERIFY, token=token_in(mail), deviceToken=made["deviceToken"])
+    assert verified == {"userErrors": [], "deviceToken": made["deviceToken"]}
+    user = await world.sources.users.by_username("ana")
+    assert user is not None
+    assert world.sources.known_devices.account_of(made["deviceToken"]) == user.id
+
+
+async def test_a_retried_registration_gets_the_same_device_token(world: World, server: MailServer) -> None:
     given = {"username": "ana", "email": "ana@example.com", "password": PASSWORD, "idempotencyKey": "k" * 20}
     answers = await asyncio.gather(*(run(world, REGISTER, **given) for _ in range(3)))
     assert answers == answers[:1] * 3
     assert answers[0]["tokens"] is None
     stored = repr(await world.sources.database["registrations"].find().to_list())
     assert answers[0]["deviceToken"] not in stored
+    (registration,) = await world.sources.database["registrations"].find().to_list()
+    assert world.sources.known_devices.account_of(answers[0]["deviceToken"]) == registration["_id"]
+    token = await token_of(world, server, "ana@example.com")
+    assert token.user_id == registration["_id"], "so it is signed for the account that is to be"
+
+
+async def test_passwords_with_one_token_are_limited(shared_settings: Settings, server: MailServer) -> None:
+    """Each costs a hash; the right one is given back."""
+    with own_database(shared_settings, rate_limit_factor=1.0, rate_limits={"proof.name": "8/1000000"}) as settings:
+        async with opened(server.settings(settings)) as limited:
+            await run(limited, REGISTER, username="ana", email="ana@example.com", password=PASSWORD)
+            token = token_in((await sent(limited, server))[-1])
+            for _ in range(12):
+                assert (await run(limited, VERIFY, token=token, password=PASSWORD))["userErrors"] == []
+            wrong = [await run(limited, VERIFY, token=token, password=f"{PASSWORD} {n}") for n in range(10)]
+    codes = [answer["userErrors"][0]["code"] for answer in wrong]
+    assert codes == ["TOKEN_EXPIRED"] * 8 + ["RATE_LIMITED"] * 2
 
 
 async def sent(world: World, server: MailServer) -> list[Any]:

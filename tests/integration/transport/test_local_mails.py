@@ -17,7 +17,7 @@ async def test_the_page_shows_the_latest_mail_first_and_runs_nothing_of_it(tmp_p
     settings = Settings(environment="development", mail="folder", mail_folder=tmp_path / "mails")
     assert settings.shown_mails is not None
     transport = httpx2.ASGITransport(app=Starlette(routes=mail_routes(settings.shown_mails)))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://local") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
         assert "No mails yet" in (await client.get("/mails")).text
         async with open_transport(settings) as send:
             for number, client_name in enumerate(("first", "<script>alert(1)</script>")):
@@ -45,13 +45,16 @@ async def test_the_page_shows_the_latest_mail_first_and_runs_nothing_of_it(tmp_p
         ("", {}, 404),
         ("127.0.0.1", {"x-forwarded-for": "192.168.1.7"}, 404),  # by a proxy that nobody has told of
         ("127.0.0.1", {"forwarded": "for=192.168.1.7"}, 404),
+        ("::1", {"host": "[::1]:8000"}, 200),
+        ("127.0.0.1", {"host": "elsewhere.example:8000"}, 404),  # a name that a foreign page had lead here
+        ("127.0.0.1", {"host": "[::1"}, 404),
     ],
 )
 async def test_only_this_machine_sees_the_mails(
     tmp_path: Path, peer: str, headers: dict[str, str], status: int
 ) -> None:
     transport = httpx2.ASGITransport(app=Starlette(routes=mail_routes(tmp_path)), client=(peer, 1))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://0.0.0.0") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         assert (await client.get("/mails", headers=headers)).status_code == status
 
 
