@@ -71,7 +71,8 @@ class ViewerLoaders:
 
     @found_by_ids
     async def viewer_follows_topic(self, topic_ids: Sequence[ObjectId]) -> Sequence[bool]:
-        followed = [] if self._viewer_id is None else await self._sources.followed_hashtags.topic_ids(self._viewer_id)
+        viewer_id = self._viewer_id
+        followed = set() if viewer_id is None else set(await self._sources.followed_hashtags.topic_ids(viewer_id))
         return [topic_id in followed for topic_id in topic_ids]
 
     async def _likes(self, likes: KeptLikes, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:

@@ -31,7 +31,8 @@ def profile_update(
         values["went_public_at"] = _turns_to_public_after(now, turns_to_public)
         earliest = f"went_public_at.{turns_to_public - 1}"
         condition["$or"] = [{"is_private": {"$ne": True}}, {earliest: {"$not": {"$gt": now - DAY}}}]
-    pipeline = change(values, SHOWN_ELSEWHERE, now, watched=watched) if watched else [{"$set": values}]
+    tasks = SHOWN_ELSEWHERE if "is_private" in values else (Task.MOVE_FILES,)  # an avatar changes nothing about posts
+    pipeline = change(values, tasks, now, watched=watched) if watched else [{"$set": values}]
     if changes.get("is_private") is False:
         pipeline.append(add_pending([Task.ACCEPT_REQUESTS], now))
     if screening and any(name in values for name in SCREENED):

@@ -152,7 +152,7 @@ async def test_a_name_is_screened_when_its_registration_is_completed(screened: W
     await registrations.begin("registered", "registered@example.com", "no hash", "Casino", None, None)
     (registration,) = await screened.sources.database["registrations"].find().to_list()
     token = await tokens.make(TokenPurpose.REGISTRATION, "registered@example.com", registration["_id"])
-    assert await registrations.complete(await tokens.find(token))
+    assert await registrations.complete(await tokens.find(token), password_hash="another hash")
     await screened.drain()
     assert len(await reports_about(screened, registration["_id"])) == 1
 

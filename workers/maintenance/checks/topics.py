@@ -27,7 +27,8 @@ async def _find_unlisted(sources: Sources, ids: Sequence[ObjectId], session: Ses
     wanted = {
         post_id: _wanted(post, authors.get(post["author_id"]))
         for post_id, post in posts.items()
-        if not is_pending(post, Task.LIST) and not is_pending(authors.get(post["author_id"]), Task.LIST)
+        if not is_pending(post, Task.LIST)
+        and not any(is_pending(authors.get(post["author_id"]), task) for task in (Task.LIST, Task.CLEAN_UP))
     }
     entries = await _listed(sources, {post_id: wanted[post_id] for post_id in wanted}, session)
     why = "it is not listed under the hashtags and the place that it has, or listed although strangers may not see it"
