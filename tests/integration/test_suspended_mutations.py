@@ -34,6 +34,7 @@ OPEN = {
     "deactivateAccount": "for who has not accepted the terms; the store refuses suspended accounts",
     "appealDecision": "against the suspension",
     **dict.fromkeys(("deletePost", "deleteComment", "cancelUpload"), "takes back what is theirs"),
+    **dict.fromkeys(("unsavePost", "deleteCollection"), "takes back what is theirs"),
     **dict.fromkeys(("markNotificationsSeen", "markNotificationsRead", "updatePreferences"), "goes with reading"),
 }
 

@@ -159,11 +159,11 @@ class Stage:
         await self.run([Job(Task.COMPLETE_POST, Fact.POST, str(from_global_id(post_id)[1]))])
         return post_id
 
-    async def follow_hashtag(self, viewer: str, *, follows: bool) -> None:
+    async def follow_hashtag(self, viewer: str, verdict: str | None, *, follows: bool) -> None:
         """Follows the hashtag that every post has, or not any more."""
         mutation = "followHashtag" if follows else "unfollowHashtag"
-        payload = await self.act(viewer, mutation, "hashtag { viewerIsFollowing }", None, name=HASHTAG)
-        assert payload["hashtag"]["viewerIsFollowing"] is follows
+        payload = await self.act(viewer, mutation, "hashtag { viewerIsFollowing }", verdict, name=HASHTAG)
+        assert verdict or payload["hashtag"]["viewerIsFollowing"] is follows
 
     async def moderate(self, thing: Thing, action: ModerationAction) -> None:
         """Decides about a post or a comment as an operator does, after the model."""

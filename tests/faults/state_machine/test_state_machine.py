@@ -202,8 +202,10 @@ class Activity(AsyncMachine):
     @rule(viewer=people, follows=st.booleans())
     def follow_hashtag(self, viewer: str, follows: bool) -> None:
         self.back(viewer)
-        self.model.follow_hashtag(viewer, follows=follows)
-        self.run(self.stage.follow_hashtag(viewer, follows=follows))
+        verdict = self.refusal(viewer)
+        if verdict is None:
+            self.model.follow_hashtag(viewer, follows=follows)
+        self.run(self.stage.follow_hashtag(viewer, verdict, follows=follows))
 
     def between(self, pair: Pair, mutation: str, verb: Callable[[str, str], str | None]) -> None:
         viewer, other = pair
