@@ -31,5 +31,5 @@ async def test_missing_indexes_give_one_line_that_names_the_command(
     async with asyncio.timeout(60):
         printed, _ = await process.communicate()
     assert (process.returncode, printed.count(b"\n")) == (2, 1), printed.decode()
-    assert b"lacks indexes (users.deletion_session_id_1, " in printed
+    assert b"lacks indexes (users." in printed
     assert printed.endswith(b"run `photogram prepare` first\n")
