@@ -9,9 +9,12 @@ from datasources.mongo.queries import within
 from domain.ids import to_global_id
 from domain.image_formats import SourceFormat
 from domain.records.posts import PostRecord
-from domain.records.users import AccountStanding, UserRecord
+from domain.records.users import AccountStanding, UserRecord, UserState
 from tests.support.factories import World, image, now
+from tests.support.maintenance import find_faults
 from tests.support.uploads import insert_upload
+from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.tagged_posts import LISTED, TAGGED_POSTS, UNLISTED
 
 TAGGED = """query ($id: ID!, $first: Int, $after: String) {
   node(id: $id) { ... on User { taggedPosts(first: $first, after: $after) {
@@ -84,6 +87,48 @@ async def test_a_removed_tag_and_a_deleted_post_leave_the_list_at_once_and_its_i
     assert await tagged(world, ana, bob) == []
     await world.drain()
     assert (await entries(world, bob), await entries(world, ana)) == (0, 0)
+
+
+async def find_wrong(world: World) -> list[Finding]:
+    kinds = {LISTED, UNLISTED}
+    return [each for each in await find_faults(world) if each.kind in kinds]
+
+
+async def test_what_belongs_to_a_deleted_account_is_left_to_its_deletion(own: World) -> None:
+    ana, bob, eve = await own.users(3)
+    post = await own.post(ana, tagged=[bob, eve])
+    await own.drain()
+    posts, users = own.sources.database["posts"], own.sources.database["users"]
+    await users.update_one({"_id": bob.id}, {"$set": {"state": UserState.DELETED.value}})
+    for write in (
+        own.sources.tagged_posts.delete(bob.id, post.id),
+        posts.update_one({"_id": post.id}, {"$pull": {"listed_tags": bob.id}}),
+        posts.update_one({"_id": post.id}, {"$pull": {"images.$[].tagged_users": {"user_id": bob.id}}}),
+    ):
+        await write
+        assert await find_wrong(own) == []
+    await own.sources.database["tagged_posts"].insert_one({"_id": {"u": bob.id, "p": post.id}})
+    assert await find_wrong(own) == []
+    await own.sources.tagged_posts.delete(eve.id, post.id)
+    assert [each.kind for each in await find_wrong(own)] == [UNLISTED]
+
+
+async def test_repair_lists_an_old_post_and_notifies_nobody(own: World) -> None:
+    ana, bob = await own.users(2)
+    post = await own.post(ana, tagged=[bob])
+    await own.drain()
+    database = own.sources.database
+    for name in ("notifications", "tagged_posts"):
+        await database[name].delete_many({})
+    await database["posts"].update_one({"_id": post.id}, {"$unset": {"listed_tags": ""}})
+    (finding,) = await find_wrong(own)
+    unlisted = next(check.repairs[UNLISTED] for check in TAGGED_POSTS if UNLISTED in check.repairs)
+    assert unlisted is not None
+    for _ in range(2):
+        await unlisted(own.sources, finding)
+        assert (await find_wrong(own), await tagged(own, ana, bob)) == ([], [gid(post)])
+    await own.drain()
+    assert await database["notifications"].count_documents({"recipient_id": bob.id}) == 0
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ A rule holds at every moment, unless the record still has the task pending that 
 two writes; so these checks look twice.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -98,6 +98,12 @@ async def _find_referred(
             options: dict[str, Any] = {"projection": _READ_OF_OTHERS, "session": session}
             found[target] = await find_by_ids(sources.database[target], list(of_target), **options)
     return found
+
+
+async def accounts_among(sources: Sources, ids: Collection[ObjectId], session: Session) -> set[ObjectId]:
+    """Those of these accounts that are there and not deleted."""
+    users = await find_by_ids(sources.database["users"], list(ids), projection={"state": 1}, session=session)
+    return {user_id for user_id, user in users.items() if user.get("state") != UserState.DELETED.value}
 
 
 def must_exist(field: str, target: str, repair: RepairById | None = None) -> Rule:

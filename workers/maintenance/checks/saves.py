@@ -16,11 +16,11 @@ from datasources.mongo.queries import find_by_ids
 from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records.users import UserState
 from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
 from workers.maintenance.checks.record_rules import (
     Related,
     Rule,
+    accounts_among,
     delete_from,
     is_pending,
     must_exist,
@@ -74,7 +74,7 @@ COUNTS = (
 
 async def _find_miscounted(count: Count, sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
     rows = await find_by_ids(sources.database[count.collection], ids, session=session)
-    accounts = await _accounts_among(sources, [row[count.owner] for row in rows.values()], session)
+    accounts = await accounts_among(sources, [row[count.owner] for row in rows.values()], session)
     findings = []
     for row in rows.values():
         if row[count.owner] not in accounts:
@@ -85,12 +85,6 @@ async def _find_miscounted(count: Count, sources: Sources, ids: Sequence[ObjectI
             why = f"the counter is not the number of its {count.counted}"
             findings.append(Finding(kind=count.kind, id=str(row["_id"]), expected=expected, found=found, why=why))
     return findings
-
-
-async def _accounts_among(sources: Sources, ids: Sequence[ObjectId], session: Session) -> set[ObjectId]:
-    """Those of these accounts that are there and not deleted."""
-    users = await find_by_ids(sources.database["users"], ids, projection={"state": 1}, session=session)
-    return {user_id for user_id, user in users.items() if user.get("state") != UserState.DELETED.value}
 
 
 async def _recount(count: Count, sources: Sources, document_id: ObjectId) -> None:
@@ -110,7 +104,7 @@ async def _find_uncounted(sources: Sources, ids: Sequence[ObjectId], session: Se
     """Saves of accounts that have no counters."""
     rows = await find_by_ids(sources.database["saves"], ids, session=session)
     saver_ids = list({row["saver_id"] for row in rows.values()})
-    accounts = await _accounts_among(sources, saver_ids, session)
+    accounts = await accounts_among(sources, saver_ids, session)
     savers = await find_by_ids(sources.database["savers"], saver_ids, session=session)
     return [
         Finding(kind=SAVE_WITHOUT_COUNTER, id=str(row["_id"]), why="who saved it has no counters")
@@ -137,7 +131,7 @@ async def _find_unsaved(sources: Sources, ids: Sequence[ObjectId], session: Sess
         return []
     saves = await sources.database["saves"].find({"$or": pairs}, session=session).to_list()
     saved = {(save["saver_id"], save["post_id"]) for save in saves}
-    accounts = await _accounts_among(sources, [row["owner_id"] for row in rows.values()], session)
+    accounts = await accounts_among(sources, [row["owner_id"] for row in rows.values()], session)
     return [
         Finding(kind=POST_WITHOUT_SAVE, id=str(row["_id"]), why="it is in a collection, and its owner has not saved it")
         for row in rows.values()
