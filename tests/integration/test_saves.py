@@ -165,6 +165,24 @@ async def test_a_deleted_post_leaves_nothing(world: World, monkeypatch: pytest.M
         assert await count(world, fan) == (1, 1)
 
 
+async def test_the_saves_of_a_popular_post_are_removed_in_several_calls(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clean_up, "SAVES_CHUNK", 1)
+    monkeypatch.setattr(clean_up, "SAVES_STEPS", 2)
+    ana, post = await world.user(), await world.post(await world.user())
+    for fan in (ana, *(await world.users(2))):
+        await world.sources.saved.posts.save(fan.id, post.id, now())
+    await world.drain()
+    await world.sources.posts.delete(post.id, post.author_id, now())
+    key, saves = str(post.id), world.sources.database["saves"]
+    assert await clean_up.clean_post(world.tools, key) == [key]
+    assert await saves.count_documents({"post_id": post.id}) == 1
+    await world.drain()
+    assert await saves.count_documents({"post_id": post.id}) == 0
+    assert await world.sources.database["posts"].count_documents({"_id": post.id}) == 0
+
+
 async def test_a_save_that_a_deletion_overtakes_is_taken_back(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)

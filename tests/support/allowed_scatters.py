@@ -44,7 +44,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "users datasources.accounts.users.UserStore.find_deleted_in_session",
         "users datasources.accounts.deactivation.DeactivationStore.find_deactivated_in_session",
     ),
-    "Once in the life of a post: its deletion finds who saved it.": (
+    "At the end of a post's life: its deletion finds who saved it, with a query for each 50 saves.": (
         "saves datasources.saves.saves.SaveStore.remove_of_post",
     ),
     "A screen that few look at, or an act of few: sessions, lists of followers, requests, own likes, going public, "

@@ -1,5 +1,7 @@
 """What belongs to something deleted or refused is deleted too. Every handler is safe to run twice."""
 
+from collections.abc import Collection
+
 from bson import ObjectId
 
 from datasources.mongo import clock
@@ -10,6 +12,7 @@ from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 500  # comments erased in one step
 SAVES_CHUNK = 50  # saves removed in one transaction: some five writes for each
+SAVES_STEPS = 100  # such transactions of one call
 
 
 async def clean_upload(tools: Tools, key: str) -> None:
@@ -52,18 +55,22 @@ async def clean_comment(tools: Tools, key: str) -> None:
         await tools.sources.comments.mark_done(documents, Task.CLEAN_UP)
 
 
-async def clean_post(tools: Tools, key: str) -> None:
+async def clean_post(tools: Tools, key: str) -> Collection[str]:
     """Deletes a deleted post's likes, saves, comments and files and, when nothing else is pending, the post itself.
 
+    A post that very many have saved takes several calls, so that others get their turn.
     A comment that is added during or after this is deleted by `screen_comments`.
     """
     sources, post_id = tools.sources, ObjectId(key)
     documents = await sources.posts.pending(Task.CLEAN_UP, [post_id])
     if not documents:
-        return
+        return ()
     await sources.post_likes.delete_by_target(post_id)
+    steps = 0
     while await sources.saved.posts.remove_of_post(post_id, SAVES_CHUNK):
-        pass
+        steps += 1
+        if steps == SAVES_STEPS:
+            return [key]
     while comment_ids := await sources.comments.ids_of_post(post_id, CHUNK):
         for comment_id in comment_ids:
             await sources.comment_likes.delete_by_target(comment_id)
@@ -71,6 +78,7 @@ async def clean_post(tools: Tools, key: str) -> None:
     await _delete_files_of_post(tools, documents[0].get("upload_ids", []))
     if not await sources.posts.delete_document(documents[0]):
         raise RetryLater
+    return ()
 
 
 async def _delete_files_of_post(tools: Tools, upload_ids: list[ObjectId]) -> None:
