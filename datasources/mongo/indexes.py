@@ -139,6 +139,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "collection_posts": [
         _unique("owner_id", "post_id", "collection_id"),
         IndexModel(POSITIONS, unique=True),
+        _listed_by("owner_id"),
     ],
     "comments": [
         _listed_by("post_id", "parent_id", "deleted"),
