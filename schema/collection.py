@@ -103,12 +103,17 @@ class Collection(Node):
     is_public: bool = plain("Whether it is there for everybody who may see its owner's posts.")
     created_at: datetime = plain("When it was made.")
 
-    @computed(Image | None, "The first image of the post that its owner chose, if the viewer may see that post.")
+    @computed(
+        Image | None,
+        "The first image of the post that its owner chose, if the viewer may see that post; null while the post is "
+        "labelled sensitive.",
+    )
     async def cover(root: strawberry.Parent[CollectionRecord], info: Info) -> ImageRecord | None:
         if root.cover_post_id is None:
             return None
         post = await info.context.loaders.visible_post_by_id.load(root.cover_post_id)
-        return post.posted_images[0] if post is not None and post.posted_images else None
+        is_shown = post is not None and not post.is_sensitive and post.posted_images
+        return post.posted_images[0] if post is not None and is_shown else None
 
     @computed(
         int | None,

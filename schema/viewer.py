@@ -220,7 +220,7 @@ class Viewer(Node):
         PostConnection,
         lambda context, viewer, page: context.sources.post_likes.liked_by(viewer.id, page),
         loader="visible_post_by_id",
-        description="The posts that they like and may see, those first that they liked last.",
+        description="The posts that they like and may see, in the order in which they first liked them, latest first.",
     )
     collections: CollectionConnection | None = connected(
         CollectionConnection,
