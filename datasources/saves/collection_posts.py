@@ -15,7 +15,7 @@ from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_ids
 from datasources.mongo.sharded_ids import new_id
 from domain.errors import NotFound, Refusal, UserErrorCode
-from domain.limits import COLLECTION_POSTS_MAX
+from domain.limits import COLLECTION_POSTS_MAX, COLLECTIONS_OF_POST_MAX
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.saves import SavedPost
 
@@ -89,10 +89,21 @@ class CollectionPostStore:
                 await self._posts.update_one(_key(item), {"$set": values}, session=session)
 
     async def of_collection(self, owner_id: ObjectId, collection_id: ObjectId, request: PageRequest) -> Page[SavedPost]:
-        """The posts of a collection in its order."""
-        query = {"owner_id": owner_id, "collection_id": collection_id}
-        rows = await find_page(self._posts, query, request.expects(int), "position", hint=POSITIONS)
-        return cut_page(request, [(row["position"], to_saved(row)) for row in rows])
+        """The posts of a collection in its order.
+
+        A cursor is the id of an item, so that it outlasts new numbers and tells nothing of the items between. A page
+        goes on from where the item is now; for one that was removed, from what was put in before it.
+        """
+        request = request.expects(ObjectId)
+        query: Document = {"owner_id": owner_id, "collection_id": collection_id}
+        bounds = {
+            name: await self._position_now(query, key)
+            for name, key in (("after", request.after), ("before", request.before))
+            if isinstance(key, ObjectId)
+        }
+        placed = msgspec.structs.replace(request, **bounds)
+        rows = await find_page(self._posts, query, placed, "position", hint=POSITIONS)
+        return cut_page(request, [(row["_id"], to_saved(row)) for row in rows])
 
     async def collections_of(
         self, owner_id: ObjectId, post_ids: Sequence[ObjectId]
@@ -100,7 +111,8 @@ class CollectionPostStore:
         """In which collections of an account these posts are, by post, latest put in first; one operation."""
         query = {"owner_id": owner_id, "post_id": {"$in": list(post_ids)}}
         found: dict[ObjectId, list[ObjectId]] = {}
-        for row in await self._posts.find(query, {"post_id": 1, "collection_id": 1}).sort("_id", -1).to_list():
+        fields, limit = {"post_id": 1, "collection_id": 1}, len(post_ids) * COLLECTIONS_OF_POST_MAX
+        for row in await self._posts.find(query, fields, batch_size=limit + 1).sort("_id", -1).to_list():
             found.setdefault(row["post_id"], []).append(row["collection_id"])
         return found
 
@@ -189,6 +201,14 @@ class CollectionPostStore:
             return int((anchor["position"] + lower) // 2)
         await self._number_anew(owner_id, collection_id, session)
         return await self._position(item, placing, session)
+
+    async def _position_now(self, in_collection: Document, item_id: ObjectId) -> int:
+        """The position of an item; of one that is not there, just before the newest that is older than it."""
+        older = {**in_collection, "_id": {"$lte": item_id}}  # the index of positions bounds what is read
+        item = await self._posts.find_one(older, {"position": 1}, sort=[("_id", -1)], hint=POSITIONS)
+        if item is None:
+            return 0
+        return int(item["position"]) + (item["_id"] != item_id)
 
     async def _next_below(
         self, owner_id: ObjectId, collection_id: ObjectId, position: int | None, session: Session

@@ -10,10 +10,13 @@ from bson import ObjectId
 from datasources.mongo.indexes import POSITIONS
 from datasources.saves import collection_posts, savers
 from datasources.saves.collection_posts import GAP
-from domain.ids import to_global_id
+from domain.ids import from_global_id, to_global_id
+from domain.paging import decode_cursor
+from domain.records.moderation import ModerationAction
 from domain.records.posts import PostRecord
 from domain.records.users import AccountStanding, UserRecord
 from tests.support.factories import World, now
+from tests.support.moderating import decide
 
 ERRORS = "userErrors { code field }"
 CREATE = f"""mutation ($input: CreateCollectionInput!) {{
@@ -225,6 +228,54 @@ async def test_its_pages_go_both_ways_while_posts_are_added_and_moved(world: Wor
     assert backward[1:] == ids
 
 
+async def pages(world: World, viewer: UserRecord, collection: str, size: int, after: str | None = None) -> Any:
+    return (await ask(world, PAGE, viewer, id=collection, first=size, after=after))["savedPosts"]
+
+
+async def test_its_pages_go_on_beside_moves_new_numbers_and_removals(world: World) -> None:
+    ana = await world.user()
+    collection, (a, b, c, d, e, f) = await filled(world, ana, 6)
+    cursor = (await pages(world, ana, collection, 2))["pageInfo"]["endCursor"]
+    items, last = world.sources.database["collection_posts"], [{"postId": f, "afterPostId": b}]
+    await done(world, UPDATE, ana, collectionId=collection, posts=last)
+    rest = await pages(world, ana, collection, 9, cursor)
+    assert [edge["postId"] for edge in rest["edges"]] == [f, c, d, e]
+    positions = [row["position"] for row in await items.find({"owner_id": ana.id}, sort=[("position", 1)]).to_list()]
+    await items.update_one({"owner_id": ana.id, "position": positions[-3]}, {"$set": {"position": positions[-2] - 1}})
+    await done(world, UPDATE, ana, collectionId=collection, posts=[{"postId": e, "afterPostId": b}])
+    anew = await items.find({"owner_id": ana.id}, sort=[("position", 1)]).to_list()
+    assert anew[0]["position"] > positions[-1]
+    rest = await pages(world, ana, collection, 9, cursor)
+    assert [edge["postId"] for edge in rest["edges"]] == [e, f, c, d]
+    back = await ask(world, PAGE, ana, id=collection, last=9, before=cursor)
+    assert [edge["postId"] for edge in back["savedPosts"]["edges"]] == [a]
+    await done(world, SAVE, ana, postId=b, collectionIds=[])
+    rest = await pages(world, ana, collection, 9, cursor)
+    assert [edge["postId"] for edge in rest["edges"]] == [c, d]
+    back = await ask(world, PAGE, ana, id=collection, last=9, before=cursor)
+    assert [edge["postId"] for edge in back["savedPosts"]["edges"]] == [a, e, f]
+    for post_id in (c, d, e, f):
+        await done(world, SAVE, ana, postId=post_id, collectionIds=[])
+    rest = await pages(world, ana, collection, 9, cursor)
+    assert (rest["edges"], rest["pageInfo"]["hasNextPage"]) == ([], False)
+
+
+async def test_a_cursor_tells_nothing_of_the_posts_between(world: World) -> None:
+    ana, bob = await world.users(2)
+    hidden = await world.user(is_private=True)
+    collection = await create(world, ana, isPublic=True)
+    await world.follow(ana, hidden)
+    await world.sources.follows.accept(ana.id, hidden.id, now=now())
+    for author in (bob, hidden, bob):
+        await done(world, SAVE, ana, postId=gid(await world.post(author)), collectionIds=[collection])
+    page = await pages(world, bob, collection, 1)
+    assert page["pageInfo"]["hasNextPage"]
+    cursor = page["pageInfo"]["endCursor"]
+    assert isinstance(decode_cursor(cursor), ObjectId)
+    rest = await pages(world, bob, collection, 9, cursor)
+    assert (len(rest["edges"]), rest["pageInfo"]["hasNextPage"]) == (1, False)
+
+
 async def test_a_public_collection_shows_each_viewer_what_they_may_see(world: World) -> None:
     ana, bob, eve = await world.users(3)
     private = await world.user(is_private=True)
@@ -301,6 +352,17 @@ async def test_a_cover_is_of_a_post_in_the_collection_and_goes_with_it(world: Wo
     assert (kept["name"], kept["cover"]) == ("light", changed["collection"]["cover"])
     await done(world, SAVE, ana, postId=second, collectionIds=[])
     assert (await done(world, UPDATE, ana, collectionId=collection))["collection"]["cover"] is None
+
+
+async def test_a_cover_that_is_labelled_sensitive_is_not_shown(world: World) -> None:
+    ana = await world.user()
+    collection, (first, second) = await filled(world, ana, 2, isPublic=True)
+    for post_id, is_shown in ((first, True), (second, False)):
+        if not is_shown:
+            post = await world.stored_post(from_global_id(post_id)[1])
+            await decide(world, post, ModerationAction.LABEL_SENSITIVE)
+        changed = await done(world, UPDATE, ana, collectionId=collection, coverPostId=post_id)
+        assert (changed["collection"]["cover"] is not None) is is_shown
 
 
 async def test_what_cannot_be_cleared_is_refused_and_texts_are_checked(world: World) -> None:
