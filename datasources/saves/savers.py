@@ -10,8 +10,8 @@ from domain.limits import COLLECTIONS_MAX, SAVES_MAX
 class SaverStore:
     """The collection `savers`: one document for each account that has ever saved anything.
 
-    Whatever an account saves writes its document, so concurrent transactions of one account conflict there, and run
-    one after the other. So the limits are exact.
+    Each save and collection more or less writes its document, so concurrent transactions that change the counters of
+    one account conflict there, and run one after the other. So the limits are exact.
     """
 
     def __init__(self, database: Database) -> None:
