@@ -208,7 +208,7 @@ class CollectionPostStore:
         item = await self._posts.find_one(older, {"position": 1}, sort=[("_id", -1)], hint=POSITIONS)
         if item is None:
             return 0
-        return int(item["position"]) + (item["_id"] != item_id)
+        return int(item["position"]) + (0 if item["_id"] == item_id else 1)
 
     async def _next_below(
         self, owner_id: ObjectId, collection_id: ObjectId, position: int | None, session: Session
