@@ -160,7 +160,7 @@ async def test_a_registration_says_which_terms_and_which_age(http: httpx2.AsyncC
     nobody = Api(http)
     asked = {"version": "2026-11", "url": "https://photos.example/terms", "minimumAge": 13}
     assert (await nobody.get("{ terms { version url minimumAge } }"))["terms"] == asked
-    name = f"terms_{secrets.token_hex(4)}"
+    name = f"asked_{secrets.token_hex(4)}"
     given = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
     assert await nobody.refused("register", **given) == ("TERMS_NOT_ACCEPTED", ["termsVersion"])
     assert await nobody.refused("register", **given, termsVersion="2025") == ("TERMS_NOT_ACCEPTED", ["termsVersion"])
