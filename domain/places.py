@@ -18,6 +18,7 @@ EARTH_METERS = 6_371_008.8  # the mean radius
 _DEGREE = math.radians(1) * EARTH_METERS  # metres of a degree of latitude
 _CELL_METERS = PLACE_METERS * 1.1  # a little more than near: rounding must not leave a cell out
 _ROW = _CELL_METERS / _DEGREE  # degrees
+NORTHMOST, EASTMOST = 90, 180  # degrees
 ROWS = math.ceil(180 / _ROW)
 _SPACES = regex.compile(r"[\p{White_Space}\p{P}]++")
 

@@ -7,7 +7,7 @@ import strawberry
 from domain.errors import BadInput
 from domain.limits import PLACES_WITHIN_METERS
 from domain.paging import PageRequest
-from domain.places import Point
+from domain.places import EASTMOST, NORTHMOST, Point
 from domain.rate_limits import Action
 from resolvers.rate_limits import count_use
 from resolvers.root_fields import query
@@ -24,8 +24,8 @@ from schema.place import PlaceConnection
 )
 async def places_near(
     info: Info,
-    latitude: Annotated[float, strawberry.argument(description="Degrees north, from -90 to 90.")],
-    longitude: Annotated[float, strawberry.argument(description="Degrees east, from -180 to 180.")],
+    latitude: Annotated[float, strawberry.argument(description=f"Degrees north, from -{NORTHMOST} to {NORTHMOST}.")],
+    longitude: Annotated[float, strawberry.argument(description=f"Degrees east, from -{EASTMOST} to {EASTMOST}.")],
     within_meters: Annotated[
         int, strawberry.argument(description=f"How far away at most; 1 to {PLACES_WITHIN_METERS:,}.")
     ] = 1_000,
@@ -33,8 +33,8 @@ async def places_near(
     after: After = None,
 ) -> ConnectionData:
     request = PageRequest.of(first, after)
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-        raise BadInput("A latitude is from -90 to 90 degrees, and a longitude from -180 to 180.")
+    if not (abs(latitude) <= NORTHMOST and abs(longitude) <= EASTMOST):
+        raise BadInput(f"A latitude is within {NORTHMOST} degrees, and a longitude within {EASTMOST}.")
     if not 1 <= within_meters <= PLACES_WITHIN_METERS:
         raise BadInput(f"withinMeters must be from 1 to {PLACES_WITHIN_METERS}.")
     await count_use(info, Action.SEARCH)

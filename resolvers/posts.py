@@ -21,6 +21,7 @@ from domain.limits import (
     MENTIONS_MAX,
     TAGS_PER_IMAGE,
 )
+from domain.places import EASTMOST, NORTHMOST
 from domain.rate_limits import Action
 from domain.records.images import TagRecord
 from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
@@ -203,8 +204,8 @@ def _checked_location(given: LocationInput | None) -> LocationRecord | None:
         return None
     name = checked_line(given.name, "location.name", min_length=1, max_length=LOCATION_NAME_MAX)
     for field, other, value, limit in (
-        ("latitude", given.longitude, given.latitude, 90),
-        ("longitude", given.latitude, given.longitude, 180),
+        ("latitude", given.longitude, given.latitude, NORTHMOST),
+        ("longitude", given.latitude, given.longitude, EASTMOST),
     ):
         if value is None and other is not None:
             message = "A place has both a latitude and a longitude, or neither."

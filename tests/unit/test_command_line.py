@@ -20,6 +20,7 @@ COMMANDS = [
     "gc",
     "create-account",
     "delete-account",
+    "reset-factors",
     "schema",
     "backup",
     "restore",
