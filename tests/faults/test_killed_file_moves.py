@@ -27,7 +27,7 @@ from tests.support.uploads import files_of
 from tests.support.waiting import eventually
 from workers.maintenance.gc.steps import collect
 
-WORKERS = ("files", "janitor", "relay")
+WORKERS = ("files", "listings", "janitor", "relay")
 IMAGES_PER_POST = 3
 LONGEST_LIFE = 0.2  # seconds after it has begun to move files
 PATIENCE = 120.0
