@@ -164,7 +164,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): JobSpec("large_fan_outs", seconds=20, concurrency=1),
     # A worker of its own: of an account that turns private thousands of posts are listed anew, and no fan-out waits.
     (Task.LIST, Fact.POST): JobSpec("listings", batch=16, concurrency=1),
-    (Task.LIST, Fact.USER): JobSpec("listings", seconds=_LONG),
+    (Task.LIST, Fact.USER): JobSpec("listings", seconds=60),
     (Task.SWITCH_PUSH_PULL, Fact.USER): JobSpec("feed", seconds=_LONG),
     (Task.BACKFILL, Fact.FOLLOW): JobSpec("feed", seconds=_LONG),
     (Task.REFRESH_FEED, Fact.FEED): JobSpec("feed", seconds=120),
