@@ -45,7 +45,7 @@ async def search(
 
 
 @query(
-    list[User],
+    list[User] | None,
     "Accounts to mention: people the viewer knows whose handle, name, or a word of it begins so, then others whose "
     f"handle does, by how many followers they have, about; {SUGGESTIONS_DEFAULT} unless `first` says otherwise.",
     max_items=PAGE_SIZE_MAX,

@@ -104,6 +104,13 @@ async def test_a_megabyte_opens_no_collection(world: World) -> None:
     assert (result.data, result.errors) == ({"sharedCollection": None}, None)
 
 
+@pytest.mark.parametrize("search", ["search(query: $text) { __typename }", "suggestHandles(prefix: $text) { id }"])
+async def test_a_megabyte_is_not_searched_for(world: World, search: str) -> None:
+    document = f"query ($text: String!) {{ found: {search} }}"
+    result = await world.execute(document, await world.user(), text=MEGABYTE)
+    assert [type(error.original_error) for error in result.errors or ()] == [BadInput]
+
+
 def test_no_other_argument_takes_a_text() -> None:
     taken = {
         f"{name}.{field}({argument})"
@@ -113,4 +120,10 @@ def test_no_other_argument_takes_a_text() -> None:
         for argument, given in definition.args.items()
         if get_named_type(given.type).name == "String" and argument not in ("after", "before")
     }
-    assert taken == {"Query.user(username)", "Query.hashtag(name)", "Query.sharedCollection(key)"}
+    assert taken == {
+        "Query.user(username)",
+        "Query.hashtag(name)",
+        "Query.sharedCollection(key)",
+        "Query.search(query)",
+        "Query.suggestHandles(prefix)",
+    }
