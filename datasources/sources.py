@@ -34,6 +34,7 @@ from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks, keep_running
+from datasources.discovery.stores import DiscoveryStores
 from datasources.events.opening import EventSinks, open_event_sinks, prepare_events
 from datasources.events.webhook_endpoints import EndpointStore
 from datasources.events.webhook_messages import MessageStore
@@ -90,7 +91,6 @@ from datasources.redis.roles import RedisRoles, open_roles
 from datasources.s3.cdn import Cdn, open_cdn
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.saves.stores import SavedStores
-from datasources.search.people import PeopleSearch
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
 from domain.jobs import Fact, Task
@@ -186,7 +186,7 @@ class Sources:
         self.read_your_writes, self.targets = ReadYourWrites(database, sharded_ids), Targets(database, sharded_ids)
         self._make_feed_stores()
         self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)
-        self.webhook_endpoints, self.people_search = EndpointStore(database), PeopleSearch(database)
+        self.webhook_endpoints, self.discovery = EndpointStore(database), DiscoveryStores(database)
         self.webhook_messages = MessageStore(database, job_queue, self.webhook_endpoints)
         webhooks = {Task.PUBLISH_WEBHOOKS: self.webhook_messages} if "webhooks" in settings.events else {}
         self.event_sinks: EventSinks = {**event_sinks, **webhooks}

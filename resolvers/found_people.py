@@ -64,7 +64,7 @@ async def _known(context: Context, key: str) -> list[Found]:
     session = context.session
     if session is None or session.is_restricted:
         return []
-    matches = await context.sources.people_search.known(key, session.user_id, PAGE_SIZE_MAX)
+    matches = await context.sources.discovery.people.known(key, session.user_id, PAGE_SIZE_MAX)
     return (await _shown(context, matches))[:KNOWN_FOUND_FIRST]
 
 
@@ -83,7 +83,7 @@ async def _named(
     """
     found, read, size = list[Found](), 0, limit + _SPARE
     while len(found) < limit and read < SEARCH_READ_MAX:
-        matches = await context.sources.people_search.named(key, size, after, handles=handles)
+        matches = await context.sources.discovery.people.named(key, size, after, handles=handles)
         new = [match for match in matches if match.id not in there]
         found += [each for each in await _shown(context, new) if handles or _is_first(each, key)]
         read, after = read + len(matches), matches[-1] if matches else None
@@ -112,7 +112,7 @@ async def _are_few(
 
 async def _similar(context: Context, key: str, there: set[ObjectId]) -> list[Found]:
     """Accounts whose names differ by a typing error, and do not begin with `key`."""
-    matches = await context.sources.people_search.similar(key, SIMILAR_FOUND_MAX)
+    matches = await context.sources.discovery.people.similar(key, SIMILAR_FOUND_MAX)
     shown = await _shown(context, [match for match in matches if match.id not in there])
     return [each for each in shown if found_key(terms_of(each[1].username, each[1].display_name), key) is None]
 

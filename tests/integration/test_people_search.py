@@ -9,8 +9,8 @@ import pytest
 from bson import ObjectId
 
 from datasources.accounts.search_terms import KEYS, search_fields
+from datasources.discovery import people_search as people
 from datasources.mongo.client import Document
-from datasources.search import people
 from datasources.sources import prepare
 from domain.limits import FEW_FOUND, KNOWN_FOUND_FIRST
 from domain.paging import Match, encode_cursor

@@ -59,8 +59,8 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "post_likes datasources.posts.likes.LikeStore.liked_by",
     ),
     "A search asks each shard for one page of names, from an index: who asks is limited, and accounts lie by ids.": (
-        "users datasources.search.people.PeopleSearch.named",
-        "users datasources.search.people.PeopleSearch.similar",
+        "users datasources.discovery.people_search.PeopleSearch.named",
+        "users datasources.discovery.people_search.PeopleSearch.similar",
     ),
     "An export is made at most once a day for an account, from indexes by who acted.": (
         "* workers.exporting.contents._pages",
