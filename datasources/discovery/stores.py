@@ -1,0 +1,11 @@
+"""The stores by which people find accounts and posts."""
+
+from datasources.discovery.people_search import PeopleSearch
+from datasources.mongo.client import Database
+
+
+class DiscoveryStores:
+    """What searches and suggestions read."""
+
+    def __init__(self, database: Database) -> None:
+        self.people = PeopleSearch(database)
