@@ -1,7 +1,8 @@
 """Places are recognised by their name and by where they are: one name within some steps is one place.
 
 The surface of the earth is divided into cells that are a little larger than these steps in both directions. So whatever
-is near lies in the same cell or beside it, and the id of a place is made of its name and its cell.
+is near lies in the same cell or beside it. The id of a place is made of its name and its cell, and so is the point
+where it is shown: nothing of a place depends on where exactly a post was taken.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ EARTH_METERS = 6_371_008.8  # the mean radius
 _DEGREE = math.radians(1) * EARTH_METERS  # metres of a degree of latitude
 _CELL_METERS = PLACE_METERS * 1.1  # a little more than near: rounding must not leave a cell out
 _ROW = _CELL_METERS / _DEGREE  # degrees
+_BLOCK = 8  # cells, in both directions
 NORTHMOST, EASTMOST = 90, 180  # degrees
 ROWS = math.ceil(180 / _ROW)
 _SPACES = regex.compile(r"[\p{White_Space}\p{P}]++")
@@ -49,6 +51,14 @@ def place_id(key: str, cell: Cell | None) -> ObjectId:
     return ObjectId(hashlib.sha256(f"@{where}@{key}".encode()).digest()[:12])
 
 
+def point_of(place_id: ObjectId, cell: Cell) -> Point:
+    """Where a place is shown: near the middle of its cell, and seldom where another place of the cell is."""
+    north, east = (int.from_bytes(part) / 2**32 for part in (place_id.binary[:4], place_id.binary[4:8]))
+    latitude = (cell.row + (north + 2) / 5) * _ROW - 90
+    longitude = (cell.column + (east + 2) / 5) / _columns(cell.row) * 360 - 180
+    return Point(min(latitude, 90.0), longitude)
+
+
 def distance(one: Point, other: Point) -> float:
     """Metres along the surface."""
     north, other_north = math.radians(one.latitude), math.radians(other.latitude)
@@ -77,6 +87,11 @@ def cells_near(point: Point) -> set[Cell]:
         first, last = (math.floor(_share(point.longitude + side) * columns) for side in (-wide, wide))
         cells.update(Cell(row, column % columns) for column in range(first, last + 1))
     return cells
+
+
+def blocks_near(point: Point) -> set[Cell]:
+    """Blocks of cells; two points have one in common if one lies in a cell that is near the other."""
+    return {Cell(cell.row // _BLOCK, cell.column // _BLOCK) for cell in cells_near(point)}
 
 
 def _row_of(latitude: float) -> int:

@@ -32,7 +32,7 @@ class PostOrder(StrEnum):
 class TopicKind(StrEnum):
     HASHTAG = "HASHTAG"
     PLACE = "PLACE"
-    PLACE_NAME = "PLACE_NAME"  # no topic: it stands for a name while places of it are made
+    PLACE_NAME = "PLACE_NAME"  # no topic: it stands for a name in one block of cells while a place of it is made
 
 
 class Topic(msgspec.Struct, frozen=True):

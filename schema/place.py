@@ -2,7 +2,7 @@
 
 import strawberry
 
-from domain.limits import LOCATION_NAME_MAX
+from domain.limits import LOCATION_NAME_MAX, PLACE_METERS
 from domain.records.topics import PlaceRecord
 from schema.connection import Connection, PostConnection
 from schema.fields import plain
@@ -18,9 +18,16 @@ from schema.text_fields import text_field
 class Place(Node):
     is_type_of = presents(PlaceRecord)
 
-    name: str = text_field("Its name, as the first post had it.", max_length=LOCATION_NAME_MAX)
-    latitude: float | None = plain("Degrees north; null for a place that is known by its name alone.")
-    longitude: float | None = plain("Degrees east; null for a place that is known by its name alone.")
+    name: str = text_field(
+        "Its name, with the case, spaces and punctuation of the first post.", max_length=LOCATION_NAME_MAX
+    )
+    latitude: float | None = plain(
+        f"Degrees north, of a point within {PLACE_METERS} m of which the first post was taken: it says nothing more of "
+        "where a post was taken. Null for a place that is known by its name alone."
+    )
+    longitude: float | None = plain(
+        "Degrees east, of the same point; null for a place that is known by its name alone."
+    )
     post_count: int = plain(
         "How many posts were taken at it that everybody may see. Posts of private accounts are not counted. It is "
         "exact some seconds after a post comes, changes or goes."

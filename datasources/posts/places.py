@@ -3,15 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from bson import ObjectId
+from pymongo import UpdateOne
 
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
 from datasources.posts.topics import EMPTY_KEPT
-from domain.limits import PLACE_METERS
 from domain.paging import Page, PageRequest, Ranked, cut_page
-from domain.places import Point, cell_of, cells_near, distance, name_key, place_id
+from domain.places import Point, blocks_near, cell_of, cells_near, distance, name_key, place_id, point_of
 from domain.records.posts import LocationRecord
 from domain.records.topics import PlaceRecord
 from domain.topics import Topic, TopicKind
@@ -67,15 +67,15 @@ class PlaceStore:
     async def recognise(
         self, location: LocationRecord, listed: Collection[ObjectId], new: Mapping[ObjectId, Topic], session: Session
     ) -> Topic:
-        """The place of a location: one of `listed` if it fits, else the nearest, else a new one.
+        """The place of a location: of those in a cell near it one of `listed`, else the nearest, else a new one.
 
-        Several workers make one place of a name in one neighbourhood: who makes one writes what stands for the name, in
-        the caller's transaction, which conflicts with everybody else who does. `new` are those of this transaction.
+        Several workers make one place of a name in one neighbourhood: who makes one writes what stands for the name
+        there, in the caller's transaction, which conflicts with everybody else who does. `new` are those of this
+        transaction.
         """
         key, point = name_key(location.name), _point_of(location)
         if point is None:
             return Topic(place_id(key, None), TopicKind.PLACE, location.name, key)
-        own_id = place_id(key, cell_of(point))
         ids = [place_id(key, cell) for cell in cells_near(point)]
         found = await find_by_ids(self._topics, ids, projection=_FIELDS, session=session)
         topics = [*map(_to_topic, found.values()), *(new[id_] for id_ in ids if id_ in new)]
@@ -83,25 +83,28 @@ class PlaceStore:
             ((topic.id not in listed, distance(point, topic.point), topic.id), topic)
             for topic in topics
             if topic.key == key and topic.point is not None
-            if topic.id == own_id or distance(point, topic.point) <= PLACE_METERS
         ]
         if fitting:
             return min(fitting)[1]
-        await self._hold_name(key, session)
-        return Topic(own_id, TopicKind.PLACE, location.name, key, point)
+        await self._hold_name(key, point, session)
+        cell = cell_of(point)
+        own_id = place_id(key, cell)
+        return Topic(own_id, TopicKind.PLACE, location.name, key, point_of(own_id, cell))
 
-    async def _hold_name(self, key: str, session: Session) -> None:
-        """Writes a document of this name, so that no two transactions make places of it at once. It expires."""
+    async def _hold_name(self, key: str, point: Point, session: Session) -> None:
+        """Writes a document of this name for each block of cells near a point.
+
+        So no two transactions make places of one name near one another at once. The documents expire.
+        """
         values = {
             "kind": TopicKind.PLACE_NAME.value,
             "name": "",
             "post_count": 0,
             "expires_at": clock.now() + EMPTY_KEPT,
         }
-        name_id = place_id(f"@{key}", None)
-        await self._topics.update_one(
-            {"_id": name_id}, {"$set": values, "$inc": {"held": 1}}, upsert=True, session=session
-        )
+        change = {"$set": values, "$inc": {"held": 1}}
+        ids = sorted(place_id(f"@{key}", block) for block in blocks_near(point))
+        await self._topics.bulk_write([UpdateOne({"_id": id_}, change, upsert=True) for id_ in ids], session=session)
 
 
 def _point_of(location: LocationRecord) -> Point | None:

@@ -1,13 +1,16 @@
 """Posts of one place are found at it: however many workers make it at once, and wherever it is."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import OperationFailure
 
 from domain.ids import to_global_id
-from domain.places import Point, cell_of, name_key, place_id
+from domain.limits import PLACE_METERS
+from domain.places import Point, cell_of, distance, name_key, place_id, point_of
 from domain.records.posts import LocationRecord, PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, now
@@ -48,6 +51,12 @@ async def near(world: World, point: Point, **more: Any) -> Any:
     return [edge["node"]["name"] for edge in page["edges"]], page["pageInfo"]
 
 
+async def store_place(world: World, name: str, latitude: float, longitude: float) -> None:
+    point = {"type": "Point", "coordinates": [longitude, latitude]}
+    place = {"kind": "PLACE", "name": name, "name_key": name, "point": point, "post_count": 1}
+    await world.sources.database["topics"].insert_one(place)
+
+
 async def topics(world: World, key: str) -> list[dict[str, Any]]:
     return await world.sources.database["topics"].find({"name_key": key}).to_list()
 
@@ -64,13 +73,45 @@ async def test_posts_of_one_name_near_one_another_are_at_one_place(world: World)
     other_name = await post_at(world, at(new_name()))
     await world.drain()
     place = await place_of(world, first)
-    assert (place["name"], place["latitude"], place["longitude"], place["postCount"]) == (name, 52.52, 13.4, 3)
+    assert (place["name"], place["postCount"]) == (name, 3)
+    assert distance(Point(place["latitude"], place["longitude"]), Point(52.52, 13.4)) <= PLACE_METERS
     ids = [to_global_id("Post", post.id) for post in (*others[::-1], first)]
     assert [edge["node"]["id"] for edge in place["posts"]["edges"]] == ids
     for post in others:
         assert await place_of(world, post) == place
     for post in (far, other_name):
         assert (await place_of(world, post))["postCount"] == 1
+
+
+async def test_a_place_tells_nothing_of_where_exactly_a_post_was_taken(world: World) -> None:
+    name, cell = new_name(), cell_of(Point(52.52, 13.4))
+    id_ = place_id(name_key(name), cell)
+    middle = point_of(id_, cell)
+    ana = await world.user()
+    gone = await post_at(world, at(name, middle.latitude + 60 * METER, middle.longitude), ana)
+    await world.drain()
+    rest = await post_at(world, at(name, middle.latitude - 60 * METER, middle.longitude))
+    await world.drain()
+    await world.sources.posts.delete(gone.id, ana.id, now())
+    await world.drain()
+    place = await place_of(world, rest)
+    assert (place["latitude"], place["longitude"], place["postCount"]) == (*middle, 1)
+    (stored,) = await topics(world, name_key(name))
+    assert stored["point"]["coordinates"] == [middle.longitude, middle.latitude]
+
+
+@pytest.mark.parametrize(("apart", "conflicts"), [(240, True), (10_000, False)])
+async def test_only_places_of_one_name_near_one_another_wait_for_one_another(
+    world: World, apart: float, conflicts: bool
+) -> None:
+    name, client, places = new_name(), world.sources.database.client, world.sources.listings.places
+    async with client.start_session() as one, client.start_session() as other:
+        for session in (one, other):
+            await session.start_transaction()
+        await places.recognise(at(name), [], {}, one)
+        waits = pytest.raises(OperationFailure, match=r"[Cc]onflict") if conflicts else contextlib.nullcontext()
+        with waits:
+            await places.recognise(at(name, 52.52 + apart * METER), [], {}, other)
 
 
 async def test_a_location_without_a_point_is_known_by_its_name(world: World) -> None:
@@ -109,6 +150,8 @@ async def test_posts_of_one_batch_make_one_place(world: World) -> None:
 async def test_a_place_goes_with_its_last_post_and_keeps_nothing_of_private_accounts(world: World) -> None:
     name, (ana, bob) = new_name(), await world.users(2)
     post, hidden = await post_at(world, at(name), ana), await post_at(world, at(name), bob)
+    await world.drain()
+    assert (await near(world, Point(52.52, 13.4), first=50, within=300))[0].count(name) == 1
     await world.sources.users.update_profile(bob.id, {"is_private": True})
     await world.drain()
     gid = to_global_id("Place", place_id(name_key(name), cell_of(Point(52.52, 13.4))))
@@ -140,10 +183,9 @@ async def test_places_around_a_point_are_paged_by_distance(own: World) -> None:
     center = Point(-33.86, 151.2)
     names = {meters: f"place at {meters}" for meters in (0, 100, 300, 300.4, 700, 900, 1_500)}
     for meters, name in reversed(names.items()):
-        await post_at(own, at(name, center.latitude + meters * METER, center.longitude))
+        await store_place(own, name, center.latitude + meters * METER, center.longitude)
     for number in range(5):  # equally far
-        await post_at(own, at(f"as far {number}", center.latitude - 500 * METER, center.longitude))
-    await own.drain()
+        await store_place(own, f"as far {number}", center.latitude - 500 * METER, center.longitude)
     for size in (1, 2, 3, 50):
         seen, page = await near(own, center, first=size)
         while page["hasNextPage"]:

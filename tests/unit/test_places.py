@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.limits import PLACE_METERS
-from domain.places import EARTH_METERS, Point, cell_of, cells_near, distance, name_key, place_id
+from domain.places import EARTH_METERS, Point, blocks_near, cell_of, cells_near, distance, name_key, place_id, point_of
 
 latitudes = st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, 90.0, 0.0, 89.9999, -89.9999, 89.99]))
 longitudes = st.one_of(st.floats(-180, 180), st.sampled_from([-180.0, 180.0, 0.0, 179.99999, -179.99999]))
@@ -33,6 +33,21 @@ def test_whatever_is_near_lies_in_a_cell_near_by(point: Point, meters: float, be
     if distance(point, other) <= PLACE_METERS:
         assert cell_of(other) in cells_near(point)
         assert cell_of(point) in cells_near(other)
+
+
+@given(points, st.floats(0, PLACE_METERS), st.floats(0, 2 * math.pi))
+def test_places_that_may_be_one_are_in_a_common_block(point: Point, meters: float, bearing: float) -> None:
+    other = moved(point, meters, bearing)
+    if cell_of(other) in cells_near(point):
+        assert blocks_near(point) & blocks_near(other)
+
+
+@given(points, st.text(max_size=3))
+def test_a_place_is_shown_within_its_cell_near_what_is_there(point: Point, key: str) -> None:
+    cell = cell_of(point)
+    shown = point_of(place_id(key, cell), cell)
+    assert cell_of(shown) == cell
+    assert distance(shown, point) <= PLACE_METERS or abs(point.latitude) > 89.9
 
 
 @given(points)
