@@ -185,9 +185,9 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.END_DECISION, Fact.DECISION): JobSpec("janitor"),
     # A worker of its own: a CDN that is away must delay nothing else. It waits for more files of the same account.
     (Task.PURGE_CDN, Fact.PURGE): JobSpec("cdn", "account", seconds=_LONG, concurrency=8, linger=2.0),
-    # A worker of its own: an archive takes minutes, and half an hour for 10,000 images where storage is slow. No call
-    # can go on where another has stopped. It holds a part of the archive and a few images in memory.
-    _EXPORTING: JobSpec("exports", seconds=6 * _LONG, concurrency=2),
+    # A worker of its own: a call makes an archive, which takes twenty minutes at most, and nobody can go on with it.
+    # It holds a part of the archive and a few images in memory.
+    _EXPORTING: JobSpec("exports", seconds=3 * _LONG, concurrency=2),
     (Task.CLEAN_UP, Fact.EXPORT): JobSpec("janitor"),
     # As many at once as there may be endpoints, so that a slow one holds up no other.
     (Task.DELIVER, Fact.WEBHOOK_MESSAGE): JobSpec("webhooks", "endpoint_id", concurrency=20),

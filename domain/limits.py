@@ -98,6 +98,7 @@ TERMS_VERSION_MAX = 40
 ACCEPTANCES_KEPT = 20  # of versions of the terms, the latest
 EXPORT_PAUSE_HOURS = 24  # each reads all that an account has
 EXPORT_RETRY_HOURS = 1  # after one that failed: it has read much, too
+EXPORT_FILES_MAX = 500  # archives of an export
 EXPORT_KEPT_DAYS = 3  # then its archive is deleted: people have it by then, or ask again
 
 # Mails, and the tokens in them

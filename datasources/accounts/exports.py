@@ -1,4 +1,4 @@
-"""Exports of accounts: one for each, which is a fact as long as its archive has to be built or deleted."""
+"""Exports of accounts: one for each, which is a fact as long as its archives have to be built or deleted."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from datasources.mongo.queries import find_ids
 from datasources.s3.keys import account_part
 from domain.jobs import Fact, Job, Task
 from domain.limits import EXPORT_KEPT_DAYS, EXPORT_PAUSE_HOURS, EXPORT_RETRY_HOURS
-from domain.records.exports import ExportRecord
+from domain.records.exports import ArchiveRecord, ExportPosition, ExportRecord
 
 PAUSE = timedelta(hours=EXPORT_PAUSE_HOURS)
 RETRY_PAUSE = timedelta(hours=EXPORT_RETRY_HOURS)
@@ -35,11 +35,11 @@ class ExportStore:
         """The export of an account: a new one, to be built, unless the last one was requested within `PAUSE`, or within
         `RETRY_PAUSE` if it has failed.
 
-        One atomic write. Safe to repeat and side by side. The archive of an earlier one is deleted by the builder.
+        One atomic write. Safe to repeat and side by side. The archives of an earlier one are deleted by the builder.
         """
         new: Document = {
             "requested_at": now,
-            "key": f"{export_prefix(user_id)}{secrets.token_hex(16)}.zip",
+            "key": f"{export_prefix(user_id)}{secrets.token_hex(16)}",
             **pending_fields([Task.BUILD_EXPORT], now),
         }
         failed = {"dead_lettered": Task.BUILD_EXPORT.value, "requested_at": {"$lte": now - RETRY_PAUSE}}
@@ -52,7 +52,7 @@ class ExportStore:
         if export is None:  # it was deleted in between
             return await self.request(user_id, now)
         if export["key"] == new["key"]:  # it has all its attempts, whatever became of an earlier one
-            await self._dead_letters.clear_failures(Job(Task.BUILD_EXPORT, Fact.EXPORT, str(user_id)))
+            await self._dead_letters.clear_failures(_building(user_id))
         await self._job_queue.enqueue_pending(Fact.EXPORT, [export])
         return ExportRecord.from_document(export)
 
@@ -66,13 +66,14 @@ class ExportStore:
         return None if export is None else ExportRecord.from_document(export)
 
     async def start(self, export: ExportRecord, upload_id: str, total: int, now: datetime) -> bool:
-        """Leases an export to who makes its archive, in place of an earlier try.
+        """Leases an export to who makes its next archive, in place of an earlier try.
 
-        False if the export is another by now, or somebody holds the lease: who makes the archive renews it.
+        False if it is not as it was read, or somebody holds the lease: who makes the archive renews it.
         """
         free = {"$or": [{"leased_until": None}, {"leased_until": {"$lte": now}}]}
-        started = {"upload_id": upload_id, "done": 0, "total": total, "leased_until": now + LEASE}
-        query = {**_same(export), "outbox": Task.BUILD_EXPORT.value, **free}
+        done = sum(archive.files for archive in export.archives)
+        started = {"upload_id": upload_id, "done": done, "total": total, "leased_until": now + LEASE}
+        query = {**_same(export), "upload_id": export.upload_id, "outbox": Task.BUILD_EXPORT.value, **free}
         return (await self._exports.update_one(query, {"$set": started})).matched_count == 1
 
     async def note_progress(self, export: ExportRecord, upload_id: str, done: int, now: datetime) -> bool:
@@ -81,15 +82,40 @@ class ExportStore:
         query = {**_same(export), "upload_id": upload_id}
         return (await self._exports.update_one(query, values)).matched_count == 1
 
-    async def finish(self, export: ExportRecord, upload_id: str, byte_size: int, now: datetime) -> bool:
-        """Makes an export READY; False if it is gone or somebody else makes it."""
-        values: Document = {"$set": {"byte_size": byte_size, "kept_until": now + KEPT}}
+    async def add_archive(
+        self, export: ExportRecord, upload_id: str, archive: ArchiveRecord, position: ExportPosition
+    ) -> bool:
+        """Adds a whole archive, and enqueues the making of the next; False if the export is gone or somebody else's.
+
+        It has all its attempts again, and the progress stays.
+        """
         query = {**_same(export), "upload_id": upload_id}
-        pipeline = [values, {"$unset": "leased_until"}, *mark_done(Task.BUILD_EXPORT)]
-        return (await self._exports.update_one(query, pipeline)).matched_count == 1
+        more: Document = {
+            "$push": {"archives": archive.to_document()},
+            "$set": {"position": position.to_document()},
+            "$unset": {"leased_until": ""},
+        }
+        changed = await self._exports.find_one_and_update(query, more, return_document=True)
+        if changed is None:
+            return False
+        await self._dead_letters.clear_failures(_building(export.id))
+        await self._job_queue.enqueue_pending(Fact.EXPORT, [changed])
+        return True
+
+    async def finish(self, export: ExportRecord, upload_id: str, archive: ArchiveRecord, now: datetime) -> bool:
+        """Makes an export READY, with a last archive; False if it is gone or somebody else makes it."""
+        archives = [*export.archives, archive]
+        values: Document = {
+            "archives": {"$literal": [each.to_document() for each in archives]},
+            "byte_size": sum(each.byte_size for each in archives),
+            "kept_until": now + KEPT,
+        }
+        query = {**_same(export), "upload_id": upload_id}
+        ready: list[Document] = [{"$set": values}, {"$unset": ["leased_until", "position"]}]
+        return (await self._exports.update_one(query, [*ready, *mark_done(Task.BUILD_EXPORT)])).matched_count == 1
 
     async def enqueue_expired(self, now: datetime, limit: int) -> None:
-        """Makes the deletion of up to `limit` archives pending that were kept for long enough. Safe to repeat."""
+        """Makes the deletion of up to `limit` exports pending that were kept for long enough. Safe to repeat."""
         expired = {"kept_until": {"$lte": now}}
         ids = await find_ids(self._exports, expired, sort=[("kept_until", 1)], limit=limit)
         if ids:
@@ -97,13 +123,17 @@ class ExportStore:
             await self._exports.update_many({"_id": {"$in": ids}, **expired}, pipeline)
 
     async def erase(self, export: ExportRecord) -> None:
-        """Deletes an export whose archive is deleted, unless another was requested meanwhile. Safe to repeat."""
+        """Deletes an export whose archives are deleted, unless another was requested meanwhile. Safe to repeat."""
         await self._exports.delete_one(_same(export))
 
 
 def export_prefix(user_id: ObjectId) -> str:
     """The beginning of the keys of an account's archives; as for its images, nothing in it is the account's id."""
     return f"{account_part(user_id)}/"
+
+
+def _building(user_id: ObjectId) -> Job:
+    return Job(Task.BUILD_EXPORT, Fact.EXPORT, str(user_id))
 
 
 def _same(export: ExportRecord) -> Document:

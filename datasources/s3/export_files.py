@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 PART_BYTES = 8 * 1024 * 1024  # S3 takes ten thousand parts, of 5 MiB at least but for the last one
 _CALL_TIMEOUTS = 6  # a call with its retries and its body may take so many times `s3_timeout`
-_LISTED = 1_000  # S3's limit; an account has one archive, and a few that were being made
+_LISTED = 1_000  # S3's limit; an account has at most `EXPORT_FILES_MAX` archives, and a few that were being made
+
+
+_LONGEST_DAYS = 3  # of making the archives of an export
 
 
 class UploadGone(Exception):
@@ -62,8 +65,11 @@ class ExportFiles:
                 MultipartUpload={"Parts": parts},  # type: ignore[typeddict-item]
             )
 
-    async def delete(self, prefix: str, *, but: str | None = None) -> None:
-        """Deletes every object and every unfinished upload, but one, whose key starts with `prefix`. Safe to repeat."""
+    async def delete(self, prefix: str, *, but: str | None = None, keep: Collection[str] = ()) -> None:
+        """Deletes every object and every unfinished upload whose key starts with `prefix`. Safe to repeat.
+
+        But for the upload `but`, and the objects at the keys `keep`.
+        """
         async with asyncio.timeout(self._time_limit):
             begun = await self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix, MaxUploads=_LISTED)
             for upload in begun.get("Uploads", []):
@@ -71,6 +77,8 @@ class ExportFiles:
                     await self.abort(upload["Key"], upload["UploadId"])
             stored = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=_LISTED)
             for item in stored.get("Contents", []):
+                if item["Key"] in keep:
+                    continue
                 await self._client.delete_object(Bucket=self._bucket, Key=item["Key"])
 
     async def keys(self, prefix: str) -> list[str]:
@@ -95,7 +103,7 @@ class ExportFiles:
         """Makes the bucket if it is missing. What is left there expires, parts and archives. Safe to repeat."""
         async with asyncio.timeout(self._time_limit):
             await ensure_bucket(self._client, self._bucket, self._region)
-            await expire_after(self._client, self._bucket, days=EXPORT_KEPT_DAYS + 1)
+            await expire_after(self._client, self._bucket, days=EXPORT_KEPT_DAYS + _LONGEST_DAYS)
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Ends an upload; its parts are gone. Safe to repeat."""

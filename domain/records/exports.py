@@ -1,10 +1,12 @@
-"""Exports: everything that an account has, in one archive."""
+"""Exports: everything that an account has, in archives."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from domain.jobs import Task
-from domain.records.record import Stored
+from domain.records.record import Record, Stored
 
 
 class ExportStatus(StrEnum):
@@ -14,15 +16,33 @@ class ExportStatus(StrEnum):
     FAILED = "FAILED"
 
 
-class ExportRecord(Stored, frozen=True, kw_only=True):
-    """The one export of an account, whose id it has. `key` is the archive's place in the bucket of exports.
+class ExportPosition(Record, frozen=True, kw_only=True):
+    """After which file of an export the next archive begins: of which table, how many it has so far, the last row."""
 
-    `upload_id` is S3's name of the upload that is being made of it; `done` of `total` steps are made. It is deleted
-    with the archive at `kept_until`.
+    table: str
+    number: int = 0
+    after: Any = None  # the value of the last row by which the table is sorted
+
+
+class ArchiveRecord(Record, frozen=True, kw_only=True):
+    """A whole archive, of so many files."""
+
+    key: str
+    byte_size: int
+    files: int = 0
+
+
+class ExportRecord(Stored, frozen=True, kw_only=True):
+    """The one export of an account, whose id it has. `key` begins the keys of its archives in the bucket of exports.
+
+    `archives` are whole, and the next one goes on at `position`. `upload_id` is S3's name of the upload that is being
+    made of it, or was the last; `done` of `total` steps are made. It is deleted with the archives at `kept_until`.
     """
 
     requested_at: datetime
     key: str
+    archives: list[ArchiveRecord] = []
+    position: ExportPosition | None = None
     upload_id: str | None = None
     done: int = 0
     total: int = 0
@@ -34,6 +54,13 @@ class ExportRecord(Stored, frozen=True, kw_only=True):
     def available_until(self) -> datetime | None:
         """Until when the archive can be fetched; None if it cannot."""
         return self.kept_until if self.byte_size is not None else None
+
+    @property
+    def available_archives(self) -> Sequence[ArchiveRecord]:
+        """The archives of a READY export, in order; none of another. Older versions made one, at `key`."""
+        if self.byte_size is None:
+            return ()
+        return self.archives or [ArchiveRecord(key=self.key, byte_size=self.byte_size)]
 
     @property
     def status(self) -> ExportStatus:

@@ -174,7 +174,7 @@ async def test_nothing_of_an_export_and_of_leaving_gets_into_any_log(register: R
     await ana.done("requestExport", password=password)
 
     async def url() -> Any:
-        return (await ana.get("{ viewer { export { url } } }"))["viewer"]["export"]["url"]
+        return (await ana.get("{ viewer { export { files { url } } } }"))["viewer"]["export"]["files"]
 
     signed = await eventually(url, seconds=30)
     assert (await ana.http.get(signed)).status_code == 200

@@ -17,9 +17,9 @@ from tests.support.factories import World, opened
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
-FIELDS = "id status progress requestedAt byteSize url availableUntil"
+FIELDS = "id status progress requestedAt byteSize availableUntil files { name byteSize url }"
 EXPORT = f"{{ viewer {{ export {{ {FIELDS} }} }} }}"
-NODE = "query ($id: ID!) { node(id: $id) { id ... on Export { url } } }"
+NODE = "query ($id: ID!) { node(id: $id) { id ... on Export { files { url } } } }"
 
 
 @pytest.fixture
@@ -46,12 +46,13 @@ async def test_the_archive_has_the_posts_and_their_images(register: Register, ht
     ana = await register()
     post_id = await ana.ready_post(caption="hello, archive")
     asked = (await ana.done("requestExport", f"export {{ {FIELDS} }}"))["export"]
-    assert (asked["byteSize"], asked["url"], asked["availableUntil"]) == (None, None, None)
+    assert (asked["byteSize"], asked["files"], asked["availableUntil"]) == (None, [], None)
     made = await when_ready(ana)
     assert made["progress"] == 1.0
-    answer = await http.get(made["url"])
-    assert (answer.status_code, len(answer.content)) == (200, made["byteSize"])
-    assert "attachment" in answer.headers["content-disposition"]
+    (file,) = made["files"]
+    answer = await http.get(file["url"])
+    assert (answer.status_code, len(answer.content)) == (200, file["byteSize"]) == (200, made["byteSize"])
+    assert answer.headers["content-disposition"] == f'attachment; filename="{file["name"]}"'
     archive = zipfile.ZipFile(BytesIO(answer.content))
     assert json.loads(archive.read("account.json"))["email"] == f"{ana.username}@example.com"
     (post,) = json.loads(archive.read("posts-0001.json"))
@@ -60,7 +61,7 @@ async def test_the_archive_has_the_posts_and_their_images(register: Register, ht
     assert Image.open(BytesIO(archive.read(name))).size == (160, 120)
     again = (await ana.done("requestExport", f"export {{ {FIELDS} }}"))["export"]
     assert (again["requestedAt"], again["status"]) == (made["requestedAt"], "READY")
-    assert (await http.get(made["url"].partition("?")[0])).status_code == 403
+    assert (await http.get(file["url"].partition("?")[0])).status_code == 403
 
 
 async def test_only_its_owner_gets_it_and_only_with_a_fresh_proof(register: Register, world: World) -> None:
@@ -73,12 +74,12 @@ async def test_only_its_owner_gets_it_and_only_with_a_fresh_proof(register: Regi
     made = await when_ready(ana)
     assert (await bob.get(NODE, id=made["id"]))["node"] is None
     assert await export_of(bob) is None
-    assert (await program.get(NODE, id=made["id"]))["node"] == {"id": made["id"], "url": None}
+    assert (await program.get(NODE, id=made["id"]))["node"] == {"id": made["id"], "files": [{"url": None}]}
     sessions = {"user_id": from_global_id(ana.id)[1]}
     await world.sources.database["sessions"].update_many(sessions, {"$unset": {"confirmed_at": ""}})
-    assert (await export_of(ana))["url"] is None
+    assert [file["url"] for file in (await export_of(ana))["files"]] == [None]
     assert await ana.refused("requestExport") == ("IDENTITY_NOT_CONFIRMED", None)
     assert await ana.refused("requestExport", password="not the password") == ("INVALID_CREDENTIALS", ["password"])
     await ana.done("requestExport", password=PASSWORD)
     await ana.done("confirmIdentity", password=PASSWORD)
-    assert (await export_of(ana))["url"] is not None
+    assert all(file["url"] for file in (await export_of(ana))["files"])

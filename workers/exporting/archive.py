@@ -17,7 +17,12 @@ class Archive:
         self._zip = ZipStream()
         self._waiting = bytearray()
         self._etags: list[str] = []
-        self.byte_size = 0
+        self._sent_bytes = 0
+
+    @property
+    def byte_size(self) -> int:
+        """How large it is so far."""
+        return self._sent_bytes + len(self._waiting)
 
     async def add(self, name: str, data: bytes, *, compressed: bool) -> None:
         """Adds a file. Images are compressed already; words shrink to a fraction."""
@@ -40,4 +45,4 @@ class Archive:
         part = bytes(self._waiting[:size])
         self._etags.append(await self._files.put_part(self._key, self._upload_id, len(self._etags) + 1, part))
         del self._waiting[:size]
-        self.byte_size += len(part)
+        self._sent_bytes += len(part)
