@@ -245,6 +245,8 @@ async def test_who_takes_over_goes_on_after_the_last_whole_archive(
     assert len(names(archives := await fetch_all(own, web, photographer))) == len(set(names(archives)))
     assert sum(name.startswith("images/") for name in names(archives)) == 9
     assert len([row for archive in archives for row in rows(archive, "comments")]) == 20
+    export = await own.sources.account.exports.find(photographer.id)
+    assert export is not None
     assert await keys(own, photographer) == sorted(made.key for made in export.available_archives)
 
 
