@@ -8,7 +8,7 @@ people in lists, where viewers do not meet those whom they have blocked; `blocke
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 from typing import TypeVar
 
 from bson import ObjectId
@@ -37,6 +37,7 @@ from domain.visibility import (
     can_view_blocked,
     can_view_collection,
     can_view_comment,
+    can_view_content,
     can_view_notification,
     can_view_post,
     can_view_profile,
@@ -129,6 +130,20 @@ class Loaders(ViewerLoaders):
             user if user is not None and can_show_tag(user, relation, is_apart=pair in apart) else None
             for pair, user, relation in zip(pairs, users, relations, strict=True)
         ]
+
+    @found_by_ids
+    async def mutual_followers_by_user(self, user_ids: Sequence[ObjectId]) -> Sequence[Sequence[UserRecord]]:
+        """Whom the viewer follows, latest first, and who follow each user; nobody where followers are hidden."""
+        users, relations = await self.people(user_ids)
+        people = zip(users, relations, strict=True)
+        open_ids = [user.id for user, relation in people if user is not None and can_view_content(user, relation)]
+        if self._viewer_id is None or self._is_restricted or not open_ids:
+            return [()] * len(user_ids)
+        found = await self._sources.discovery.mutual_followers.of_users(self._viewer_id, open_ids)
+        follower_ids = list(set(chain.from_iterable(found.values())))
+        followers = dict(zip(follower_ids, await self.met_user_by_id.load_many(follower_ids), strict=True))
+        of_users = [[followers[follower_id] for follower_id in found.get(user_id, ())] for user_id in user_ids]
+        return [[each for each in met if each is not None] for met in of_users]
 
     @found_by_ids
     async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:

@@ -79,6 +79,8 @@ SUGGESTIONS_DEFAULT = 8
 KNOWN_FOUND_FIRST = 10  # people the viewer knows: more of them would hide everybody else
 FEW_FOUND = 5  # with fewer people found, those are looked for whose name differs by a typing error
 SIMILAR_FOUND_MAX = 20
+MUTUAL_FOLLOWERS_SHOWN = 3  # "followed by ana, bob, cem and 4 others"; `User.mutualFollowers` lists all
+MUTUAL_FOLLOWERS_AMONG = 500  # accounts that the viewer followed latest: each is a seek in an index for each user shown
 SEARCH_READ_MAX = 1_000  # names read for one page: as many in a row that the viewer may not see end what is found
 
 # The home feed

@@ -7,7 +7,7 @@ from functools import partial
 import strawberry
 from bson import ObjectId
 
-from domain.limits import BIOGRAPHY_MAX
+from domain.limits import BIOGRAPHY_MAX, MUTUAL_FOLLOWERS_AMONG, MUTUAL_FOLLOWERS_SHOWN
 from domain.paging import PageRequest
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -25,6 +25,7 @@ from schema.context import Context, Info
 from schema.enums import FollowState
 from schema.fields import After, Before, First, Last, computed, plain, viewer_state
 from schema.image import Image
+from schema.mutual_followers import MutualFollowers, to_mutual_followers
 from schema.node import Node, presents
 from schema.scalars import Url
 from schema.text_fields import text_field
@@ -34,6 +35,12 @@ _RELATION = "relation_by_user"
 
 async def _may_view_content(user: UserRecord, info: Info) -> bool:
     return can_view_content(user, await info.context.loaders.relation_by_user.load(user.id))
+
+
+async def _may_view_mutual_followers(user: UserRecord, info: Info) -> bool:
+    """Whoever is suspended counts as following nobody, and a stranger follows nobody."""
+    session = info.context.session
+    return session is not None and not session.is_restricted and await _may_view_content(user, info)
 
 
 async def _shown_tagged(context: Context, user_id: ObjectId, post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
@@ -103,6 +110,24 @@ class User(Node):
         loader="met_user_by_id",
         is_visible=_may_view_content,
         description="Whom they follow, latest first; empty where the viewer may not see their posts.",
+    )
+    mutual_followers: UserConnection | None = connected(
+        UserConnection,
+        lambda context, user, page: context.sources.discovery.mutual_followers.page(
+            context.require_viewer(), user.id, page
+        ),
+        loader="met_user_by_id",
+        is_visible=_may_view_mutual_followers,
+        description="Who follows them and is followed by the viewer, whom the viewer followed latest first; empty "
+        "where the viewer may not see their posts.",
+    )
+    followed_by_viewer_follows: MutualFollowers = viewer_state(
+        MutualFollowers,
+        "mutual_followers_by_user",
+        to_mutual_followers,
+        description=f"Up to {MUTUAL_FOLLOWERS_SHOWN} of their mutual followers, and how many there are among the "
+        f"{MUTUAL_FOLLOWERS_AMONG} accounts that the viewer followed latest; nobody where the viewer may not see their "
+        "posts.",
     )
 
     collections: CollectionConnection | None = connected(

@@ -1,5 +1,6 @@
 """The stores by which people find accounts and posts."""
 
+from datasources.discovery.mutual_followers import MutualFollowerStore
 from datasources.discovery.people_search import PeopleSearch
 from datasources.mongo.client import Database
 
@@ -8,4 +9,4 @@ class DiscoveryStores:
     """What searches and suggestions read."""
 
     def __init__(self, database: Database) -> None:
-        self.people = PeopleSearch(database)
+        self.people, self.mutual_followers = PeopleSearch(database), MutualFollowerStore(database)

@@ -160,6 +160,8 @@ SENTENCES = [
     f"left out counts as {limits.PAGE_SIZE_DEFAULT}",
     f"`renditions`, which counts {WORDS[limits.RENDITIONS_MAX]}",
     f"exact up to {limits.BADGE_MAX - 1}; {limits.BADGE_MAX} means more than {limits.BADGE_MAX - 1}",
+    f"has up to {limits.MUTUAL_FOLLOWERS_SHOWN} people whom the viewer follows",
+    f"among the {limits.MUTUAL_FOLLOWERS_AMONG} whom the viewer followed latest",
     f"1 to {IDEMPOTENCY_KEY_MAX} characters",
     f"For {limits.IDEMPOTENCY_HOURS} hours and longer",
     f"({WITHDRAWN_NOTIFICATION_KEPT.days} days for what was taken back)",

@@ -43,6 +43,11 @@ def _following(rules: Rules, viewer: Viewer, person: Gid) -> list[Gid]:
     return _can_meet(rules, viewer, names) if rules.can_read(viewer, owner) else []
 
 
+def _mutual_followers(rules: Rules, viewer: Viewer, person: Gid) -> list[Gid]:
+    followed = {gid for name, gid in rules.scene.people.items() if rules.follows(viewer, name)}
+    return [gid for gid in _followers(rules, viewer, person) if gid in followed]
+
+
 def _feed(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
     """Ready posts of the viewer and of accounts that they follow and have not muted, and of hashtags they follow."""
     scene, by_author = rules.scene, _by_author(rules, viewer)
@@ -258,6 +263,9 @@ EXPECTED: dict[str, Expected] = {
     "User.taggedPosts": _tagged_posts,
     "User.followers": _followers,
     "User.following": _following,
+    "User.mutualFollowers": _mutual_followers,
+    "User.followedByViewerFollows": _mutual_followers,
+    "MutualFollowers.users": _mutual_followers,
     "Post.author": lambda rules, viewer, post: [rules.scene.people[rules.scene.posts[post].author]],
     "Post.images": lambda rules, viewer, post: _visible(rules, viewer, [rules.scene.posts[post].image]),
     "Post.mentions": lambda rules, viewer, post: _can_meet(rules, viewer, rules.scene.posts[post].mentioned),
@@ -326,6 +334,7 @@ COUNTS: dict[str, str] = {
     "Comment.replyCount": "as above",
     "User.postCount": "part of the profile, as the next two",
     "User.followerCount": "of all who follow",
+    "MutualFollowers.count": "of those whom mutualFollowers lists: tested in test_mutual_followers",
     "User.followingCount": "of all who are followed",
     "PostNotification.actorCount": "of all who did it",
     "CommentNotification.actorCount": "of all who did it",
