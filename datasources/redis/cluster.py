@@ -22,6 +22,7 @@ REFRESH_SECONDS = 1.0  # between two looks at who holds what
 PAUSE_SECONDS = 0.1  # the same, when servers say that it has changed
 ASK_SECONDS = 0.5  # the longest wait for one node's answer to that
 MAX_ASKED = 5  # nodes in one look
+IN_USE_SECONDS = 10.0  # no command of a client takes longer
 
 Moved = Callable[[str], bool]
 """Whether a key has another server now."""
@@ -110,7 +111,9 @@ class ClusterServers:
         await asyncio.gather(*(redis.ping() for redis in self.all))
 
     async def aclose(self) -> None:
-        await asyncio.gather(*self._closing, *map(_close, self._masters.values()))
+        for closing in self._closing:
+            closing.cancel()
+        await asyncio.gather(*self._closing, *map(_close, self._masters.values()), return_exceptions=True)
 
     def _to_ask(self) -> list[Host]:
         """Masters first, whose connections are open; then replicas and the nodes that the settings name."""
@@ -157,7 +160,7 @@ class ClusterServers:
         for changed in self._changed:
             changed(has_moved)
         for redis in gone:
-            closing = asyncio.create_task(_close(redis), name="close")
+            closing = asyncio.create_task(_close_gone(redis), name="close")
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
@@ -173,6 +176,15 @@ async def _close(redis: Redis) -> None:
     """Closes a client; a server that is away takes no longer than a connection to it may."""
     with contextlib.suppress(RedisError, OSError, TimeoutError):
         await redis.aclose()
+
+
+async def _close_gone(redis: Redis) -> None:
+    """Closes a client at once, and again later or when cancelled: commands that were under way may connect anew."""
+    await _close(redis)
+    try:
+        await asyncio.sleep(IN_USE_SECONDS)
+    finally:
+        await _close(redis)
 
 
 def _host(holder: tuple[str, int]) -> Host:
