@@ -167,6 +167,10 @@ class Loaders(ViewerLoaders):
     async def place_by_id(self, place_ids: Sequence[ObjectId]) -> Sequence[PlaceRecord | None]:
         return await self._sources.listings.places.by_ids(place_ids)
 
+    @found_by_ids
+    async def hashtag_by_id(self, topic_ids: Sequence[ObjectId]) -> Sequence[HashtagRecord | None]:
+        return await self._sources.listings.topics.hashtags_by_ids(topic_ids)
+
     @cached_property
     def hashtag_by_name(self) -> Loader[str, HashtagRecord]:
         return Loader(self._sources.listings.topics.hashtags)

@@ -7,3 +7,5 @@ class SearchKind(StrEnum):
     """A value is here once its search is."""
 
     PEOPLE = "PEOPLE"
+    HASHTAGS = "HASHTAGS"
+    PLACES = "PLACES"

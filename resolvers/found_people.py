@@ -8,8 +8,9 @@ from bson import ObjectId
 from domain.errors import BadInput
 from domain.limits import FEW_FOUND, KNOWN_FOUND_FIRST, PAGE_SIZE_MAX, SEARCH_READ_MAX, SIMILAR_FOUND_MAX
 from domain.paging import Match, Page, PageRequest, cut_page
-from domain.people_search import Group, found_key, popularity, terms_of
+from domain.people_search import Group, terms_of
 from domain.records.users import UserRecord
+from domain.search_keys import found_key, popularity
 from domain.usernames import may_be_handle
 from schema.context import Context
 
@@ -25,13 +26,14 @@ async def found_page(context: Context, text: str, key: str, request: PageRequest
     cursor of another search.
     """
     after = request.after if isinstance(request.after, Match) else None
-    if after is not None and after.group == Group.NAMED and not after.text.startswith(key):
+    is_named = after is not None and after.group == Group.NAMED
+    if after is not None and (after.group > Group.SIMILAR or (is_named and not after.text.startswith(key))):
         raise BadInput("That is not a cursor of this search.")
     before = await _first_parts(context, text, key)
     found = [each for each in before if after is None or each[0].order > after.order]
     there = {user.id for _, user in before}
     if len(found) <= request.limit and (after is None or after.group <= Group.NAMED):
-        start = after if after is not None and after.group == Group.NAMED else None
+        start = after if is_named else None
         found += await _named(context, key, request.limit + 1 - len(found), start, there)
     if len(found) <= request.limit and await _are_few(context, key, found, after, before):
         similar = await _similar(context, key, there)
@@ -95,7 +97,7 @@ async def _named(
 
 def _is_first(found: Found, key: str) -> bool:
     match, user = found
-    return found_key(terms_of(user.username, user.display_name), key) == match.text
+    return found_key(terms_of(user.username, user.display_name).keys, key) == match.text
 
 
 async def _are_few(
@@ -114,7 +116,7 @@ async def _similar(context: Context, key: str, there: set[ObjectId]) -> list[Fou
     """Accounts whose names differ by a typing error, and do not begin with `key`."""
     matches = await context.sources.discovery.people.similar(key, SIMILAR_FOUND_MAX)
     shown = await _shown(context, [match for match in matches if match.id not in there])
-    return [each for each in shown if found_key(terms_of(each[1].username, each[1].display_name), key) is None]
+    return [each for each in shown if found_key(terms_of(each[1].username, each[1].display_name).keys, key) is None]
 
 
 async def _shown(context: Context, matches: Sequence[Match]) -> list[Found]:

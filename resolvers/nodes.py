@@ -171,7 +171,7 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "Place": lambda context, place_id: context.loaders.place_by_id.load(place_id),
     "Post": lambda context, post_id: context.loaders.visible_post_by_id.load(post_id),
     "Comment": lambda context, comment_id: context.loaders.visible_comment_by_id.load(comment_id),
-    "Hashtag": lambda context, topic_id: context.sources.listings.topics.hashtag(topic_id),
+    "Hashtag": lambda context, topic_id: context.loaders.hashtag_by_id.load(topic_id),
     "Collection": lambda context, collection_id: context.loaders.visible_collection_by_id.load(collection_id),
     "Image": _image,
     "MediaUpload": _upload,

@@ -1,4 +1,4 @@
-"""Finding people by what their names begin with."""
+"""Finding people, hashtags and places by what their names begin with."""
 
 from typing import Annotated
 
@@ -7,10 +7,12 @@ import strawberry
 from domain.errors import BadInput
 from domain.limits import PAGE_SIZE_MAX, SEARCH_QUERY_MAX, SUGGESTIONS_DEFAULT
 from domain.paging import Match, PageRequest
-from domain.people_search import query_key
 from domain.rate_limits import Action
 from domain.records.users import UserRecord
+from domain.search_keys import query_key
+from domain.topics import TopicKind
 from resolvers.found_people import found_page, suggested
+from resolvers.found_topics import found_topics
 from resolvers.rate_limits import count_use
 from resolvers.root_fields import query
 from schema.connection import EMPTY, ConnectionData, to_connection
@@ -20,16 +22,18 @@ from schema.fields import After, First
 from schema.search import SearchConnection
 from schema.user import User
 
+_TOPICS = {SearchKind.HASHTAGS: TopicKind.HASHTAG, SearchKind.PLACES: TopicKind.PLACE}
 _TEXT = f"Up to {SEARCH_QUERY_MAX} characters; case, accents and spaces make no difference."
 
 
 @query(
     SearchConnection | None,
-    "Finds accounts by the beginning of their handle, of their name, or of a word of it. First comes the account whose "
-    "handle it is, then people the viewer knows, then all others by how many followers they have, about. If few are "
-    "found, accounts follow whose handle, name or word of the name differs by one typing error. The list has nobody "
-    "whom the viewer may not meet, and nobody who does not want to be found; these are found by their whole handle, "
-    "and by people they know.",
+    "Finds what `kind` says. PEOPLE are accounts, by the beginning of their handle, of their name, or of a word of it. "
+    "First comes the account whose handle it is, then people the viewer knows, then all others by how many followers "
+    "they have, about. If few are found, accounts follow whose handle, name or word of the name differs by one typing "
+    "error. The list has nobody whom the viewer may not meet, and nobody who does not want to be found; these are "
+    "found by their whole handle, and by people they know. HASHTAGS are found by their beginning, and PLACES by that "
+    "of any word of their name, if posts that everybody may see are listed under them, by how many these are, about.",
 )
 async def search(
     info: Info,
@@ -41,7 +45,11 @@ async def search(
     request = PageRequest.of(first, after).expects(Match)
     key = _key(query)
     await count_use(info, Action.SEARCH)
-    return to_connection(await found_page(info.context, query, key, request)) if key else EMPTY
+    if not key:
+        return EMPTY
+    if kind in _TOPICS:
+        return to_connection(await found_topics(info.context, _TOPICS[kind], key, request))
+    return to_connection(await found_page(info.context, query, key, request))
 
 
 @query(

@@ -177,6 +177,8 @@ _describe(
     SearchKind,
     "What a search looks for.",
     PEOPLE="Accounts, by their handles and names.",
+    HASHTAGS="Hashtags, by their names.",
+    PLACES="Places, by their names.",
 )
 _describe(
     SensitiveContent,

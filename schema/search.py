@@ -6,10 +6,13 @@ import strawberry
 
 from schema.connection import EDGES, PAGE_INFO, Edge, PageInfo
 from schema.fields import plain
+from schema.hashtag import Hashtag
+from schema.place import Place
 from schema.user import User
 
 SearchResult = Annotated[
-    User, strawberry.union("SearchResult", description="What a search finds: people. Other kinds will be added.")
+    User | Hashtag | Place,
+    strawberry.union("SearchResult", description="What a search finds. Other kinds may be added."),
 ]
 
 

@@ -15,13 +15,14 @@ from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.known_devices import DEVICES
 from datasources.accounts.mail_tokens import MailToken, MailTokenStore
-from datasources.accounts.search_terms import SEARCH, search_fields
+from datasources.accounts.search_terms import search_fields
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, key_reused
 from datasources.jobs.outbox import pending_fields
 from datasources.mail.outbox import MailOutbox
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.search_keys import SEARCH
 from datasources.mongo.transactions import in_transaction
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode

@@ -2,8 +2,7 @@
 
 - `n0` to `n5`: the keys (`domain/people_search.py`).
 - `typos`: the signatures for typing errors.
-- `popularity`: how many followers, about. Only accounts that have it are in the indexes: active ones that have not
-  chosen to be left out.
+- `popularity`: how many followers, about. Active accounts have it that have not chosen to be left out.
 """
 
 from collections.abc import Mapping
@@ -14,25 +13,20 @@ from pymongo import UpdateOne
 
 from datasources.jobs.outbox import Stage
 from datasources.mongo.client import Database, Document
-from domain.people_search import KEYS_MAX, POPULARITY_MAX, popularity, terms_of
+from datasources.mongo.search_keys import SEARCH, key_fields, listing_if
+from domain.people_search import terms_of
 from domain.records.users import UserState
+from domain.search_keys import popularity
 
-SEARCH = "search"
-POPULARITY = f"{SEARCH}.popularity"
 TYPOS = f"{SEARCH}.typos"
-KEYS = tuple(f"{SEARCH}.n{number}" for number in range(KEYS_MAX))
 IN_SEARCH = "preferences.is_in_search"  # absent for true
 
 _IS_LISTED = {"$and": [{"$eq": ["$state", UserState.ACTIVE.value]}, {"$ne": [f"${IN_SEARCH}", False]}]}
-_FOLLOWERS = {"$ifNull": ["$follower_count", 0]}
-_DOUBLED = [2**times for times in range(POPULARITY_MAX)]
-_POPULARITY = {"$size": {"$filter": {"input": _DOUBLED, "cond": {"$gte": [_FOLLOWERS, "$$this"]}}}}
-
 _NAMES = dict.fromkeys(("username", "display_name", "state"), 1)
 _AT_ONCE = 1_000
 
 # The end of an update pipeline that changes the state, the followers or the preference.
-LIST_IN_SEARCH: Stage = {"$set": {POPULARITY: {"$cond": [_IS_LISTED, _POPULARITY, "$$REMOVE"]}}}
+LIST_IN_SEARCH: Stage = listing_if(_IS_LISTED, "follower_count")
 
 
 def search_fields(account: Document) -> Document:
@@ -52,8 +46,7 @@ def renamed(username: str, display_name: str) -> list[Stage]:
 
 def _terms(username: str, display_name: str) -> Document:
     terms = terms_of(username, display_name)
-    keys = {f"n{number}": key for number, key in enumerate(terms.keys)}
-    return {**keys, **({"typos": list(terms.signatures)} if terms.signatures else {})}
+    return {**key_fields(terms.keys), **({"typos": list(terms.signatures)} if terms.signatures else {})}
 
 
 async def write_search_terms(database: Database, user_id: ObjectId) -> None:

@@ -13,7 +13,7 @@ from datasources.accounts.cached_users import UserCache
 from datasources.accounts.claims import Claimed, ClaimStore, ClaimTaken, to_refusal
 from datasources.accounts.known_devices import DEVICES
 from datasources.accounts.profile_changes import DAY, profile_update, search_update
-from datasources.accounts.search_terms import LIST_IN_SEARCH, SEARCH, search_fields
+from datasources.accounts.search_terms import LIST_IN_SEARCH, search_fields
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
@@ -22,6 +22,7 @@ from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import increment
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.search_keys import SEARCH
 from datasources.mongo.transactions import in_transaction
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode

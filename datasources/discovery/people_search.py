@@ -4,25 +4,22 @@
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from bson import ObjectId
 
-from datasources.accounts.search_terms import KEYS, POPULARITY, TYPOS
-from datasources.mongo.client import Database, Document, Readable
+from datasources.accounts.search_terms import TYPOS
+from datasources.mongo.client import Database, Readable
 from datasources.mongo.queries import BY_ID, find_ids, within
+from datasources.mongo.search_keys import KEYS, LISTED, POPULARITY, beginning, find_by_key
 from domain.paging import Match
-from domain.people_search import Group, is_similar, popularity
+from domain.people_search import Group, is_similar
 from domain.records.follows import FollowState
 from domain.records.users import UserState
+from domain.search_keys import popularity
 from domain.typos import misspelled
 
 KNOWN_READ_MAX = 500  # of those whom the viewer follows, the latest; and as many of the viewer's followers
 SIMILAR_READ_MAX = 200  # accounts with a signature in common, the most popular ones
-_LAST = "\U0010ffff"  # sorts after every letter
-_LISTED = {"$gte": 0}
-_ORDER = {"popularity": -1, "text": 1, "_id": 1}
 
 
 class PeopleSearch:
@@ -34,17 +31,9 @@ class PeopleSearch:
         self._followers: Readable = database["followers"]
 
     async def named(self, key: str, limit: int, after: Match | None = None, *, handles: bool = False) -> list[Match]:
-        """Up to `limit` positions after one, in order, of accounts with keys that begin with this one.
-
-        An account stands at each of its keys; with `handles`, at that of its handle alone. One operation, which reads
-        entries of indexes and no documents: at most `limit` of each index, and a few for each popularity.
-        """
+        """As `find_by_key`; with `handles`, by the keys of handles alone."""
         fields = KEYS[:1] if handles else KEYS
-        branches = [_branch(field, span, limit) for field in fields for span in _spans(field, key, after)]
-        pipeline = [*branches[0], *({"$unionWith": {"coll": "users", "pipeline": each}} for each in branches[1:])]
-        rows = await (await self._users.aggregate(pipeline)).to_list()
-        found = [Match(Group.NAMED, row["popularity"], row["text"], row["_id"]) for row in rows]
-        return sorted(found, key=lambda match: match.order)[:limit]
+        return await find_by_key(self._users, fields, key, limit, after, Group.NAMED)
 
     async def known(self, key: str, viewer_id: ObjectId, limit: int) -> list[Match]:
         """Up to `limit` accounts, in order, with a key that begins with this one, of those whom the viewer knows.
@@ -52,7 +41,7 @@ class PeopleSearch:
         These are `KNOWN_READ_MAX` whom the viewer follows and as many followers.
         """
         following, followers = await asyncio.gather(self._following(viewer_id), self._followed_by(viewer_id))
-        named = [{field: _beginning(key)} for field in KEYS]
+        named = [{field: beginning(key)} for field in KEYS]
         query = {"_id": {"$in": list({*following, *followers})}, "state": UserState.ACTIVE.value, "$or": named}
         rows = await self._users.find(query, {"follower_count": 1}, hint=BY_ID).to_list()
         found = [Match(Group.KNOWN, popularity(row.get("follower_count", 0)), "", row["_id"]) for row in rows]
@@ -66,7 +55,7 @@ class PeopleSearch:
         wanted = sorted(misspelled(key))
         if not wanted:
             return []
-        query = {TYPOS: {"$in": wanted}, POPULARITY: _LISTED}
+        query = {TYPOS: {"$in": wanted}, POPULARITY: LISTED}
         fields = {"username": 1, "display_name": 1, POPULARITY: 1}
         cursor = self._users.find(query, fields, sort=[(POPULARITY, -1)], limit=SIMILAR_READ_MAX)
         found = [
@@ -84,24 +73,3 @@ class PeopleSearch:
     async def _followed_by(self, viewer_id: ObjectId) -> list[ObjectId]:
         query = {"_id": within(viewer_id, "u", "f")}
         return [id_["f"] for id_ in await find_ids(self._followers, query, sort=[("_id", -1)], limit=KNOWN_READ_MAX)]
-
-
-def _branch(field: str, span: Mapping[str, Any], limit: int) -> list[Document]:
-    """Stages that read positions in order from the index of one field, and nothing else."""
-    order = {POPULARITY: -1, field: 1, "_id": 1}
-    shown = {"_id": 1, "popularity": f"${POPULARITY}", "text": f"${field}"}
-    return [{"$match": dict(span)}, {"$sort": order}, {"$limit": limit}, {"$project": shown}]
-
-
-def _spans(field: str, key: str, after: Match | None) -> Iterator[Document]:
-    """Parts of an index that hold the keys beginning with `key` after a position; each is walked in its order."""
-    if after is None:
-        yield {POPULARITY: _LISTED, field: _beginning(key)}
-        return
-    yield {POPULARITY: after.popularity, field: after.text, "_id": {"$gt": after.id}}
-    yield {POPULARITY: after.popularity, field: {"$gt": after.text, "$lt": key + _LAST}}
-    yield {POPULARITY: {**_LISTED, "$lt": after.popularity}, field: _beginning(key)}
-
-
-def _beginning(key: str) -> Document:
-    return {"$gte": key, "$lt": key + _LAST}

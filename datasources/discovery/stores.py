@@ -2,6 +2,7 @@
 
 from datasources.discovery.mutual_followers import MutualFollowerStore
 from datasources.discovery.people_search import PeopleSearch
+from datasources.discovery.topic_search import TopicSearch
 from datasources.mongo.client import Database
 
 
@@ -10,3 +11,4 @@ class DiscoveryStores:
 
     def __init__(self, database: Database) -> None:
         self.people, self.mutual_followers = PeopleSearch(database), MutualFollowerStore(database)
+        self.topics = TopicSearch(database)

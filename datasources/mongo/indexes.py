@@ -9,7 +9,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 from datasources.mongo.client import DUPLICATE_KEY, Database
 from domain.interests import VISITS_KEPT
 from domain.jobs import Fact
-from domain.people_search import KEYS_MAX
+from domain.search_keys import KEYS_MAX
 
 UP, DOWN = ASCENDING, DESCENDING
 _CONFLICTS = {DUPLICATE_KEY, 85, 86}  # and IndexOptionsConflict, IndexKeySpecsConflict
@@ -68,17 +68,21 @@ _LIKES = [
 ]
 
 
-def _found_by(field: str, *rest: tuple[str, int]) -> IndexModel:
-    """Of the accounts that a search may find. Naming its field in the filter keeps others from being planned by it."""
-    where = {"search.popularity": {"$exists": True}, field: {"$exists": True}}
-    order = [(field, UP), ("search.popularity", DOWN)] if not rest else [("search.popularity", DOWN), (field, UP)]
-    return IndexModel([*order, *rest], partialFilterExpression=where)
+def _found_by(*fields: tuple[str, int]) -> IndexModel:
+    """Of what a search may find. Naming its field in the filter keeps others from being planned by it."""
+    return IndexModel(fields, partialFilterExpression={name: {"$exists": True} for name, _ in fields if "." in name})
+
+
+def _found_by_keys(*first: tuple[str, int]) -> list[IndexModel]:
+    """One for each key that `datasources/mongo/search_keys.py` finds by; `first` are the fields before."""
+    keys = [f"search.n{number}" for number in range(KEYS_MAX)]
+    return [_found_by(*first, ("search.popularity", DOWN), (key, UP), ("_id", UP)) for key in keys]
 
 
 INDEXES: dict[str, list[IndexModel]] = {
     "users": [
-        *(_found_by(f"search.n{number}", ("_id", UP)) for number in range(KEYS_MAX)),
-        _found_by("search.typos"),
+        *_found_by_keys(),
+        _found_by(("search.typos", UP), ("search.popularity", DOWN)),
         IndexModel([("deletion_session_id", UP)], sparse=True),
         IndexModel([("deactivation_session_id", UP)], sparse=True),
         _EXPIRES,
@@ -119,7 +123,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _naming("images.tagged_users.user_id"),
         _naming("image_inputs.tagged_users.user_id"),
     ],
-    "topics": [_EXPIRES, IndexModel([("point", "2dsphere")])],
+    "topics": [_EXPIRES, IndexModel([("point", "2dsphere")]), *_found_by_keys(("kind", UP))],
     "topic_posts": [
         IndexModel(TOPIC_POSTS, unique=True),
         IndexModel([("topic_id", UP), ("listed", UP), ("score", DOWN), ("post_id", DOWN)]),

@@ -10,17 +10,22 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
+from datasources.mongo.search_keys import SEARCH, key_fields, listing_if
 from domain.records.topics import HashtagRecord
+from domain.search_keys import popularity
+from domain.topic_search import topic_keys
 from domain.topics import Topic, TopicKind, hashtag_id
 
 EMPTY_KEPT = timedelta(hours=1)  # longer than any transaction: what lists a post under an empty topic keeps the topic
+# The end of an update pipeline that changes the number of posts: a search finds topics that posts are listed under.
+_LIST_IN_SEARCH = listing_if({"$gt": ["$post_count", 0]}, "post_count")
 
 
 class TopicStore:
     """The collection `topics`.
 
     `post_count` is written by the counting worker alone. A topic without posts has `expires_at`: its name is somebody's
-    words, which go with the last post that has them.
+    words, which go with the last post that has them. The part `search` says by what it is found.
     """
 
     def __init__(self, database: Database) -> None:
@@ -36,10 +41,11 @@ class TopicStore:
             for id_, name in zip(ids, names, strict=True)
         ]
 
-    async def hashtag(self, topic_id: ObjectId) -> HashtagRecord | None:
-        """The hashtag of an id; None for one that no post has, whose name nobody knows."""
-        found = await self._topics.find_one({"_id": topic_id, "kind": TopicKind.HASHTAG.value})
-        return readable(HashtagRecord, found)
+    async def hashtags_by_ids(self, ids: Sequence[ObjectId]) -> list[HashtagRecord | None]:
+        """The hashtags of these ids, in their order; None for one that no post has, whose name nobody knows."""
+        found = await find_by_ids(self._topics, ids)
+        hashtags = {id_: each for id_, each in found.items() if each["kind"] == TopicKind.HASHTAG.value}
+        return [readable(HashtagRecord, hashtags.get(id_)) for id_ in ids]
 
     async def ensure(self, topics: Iterable[Topic], session: Session) -> None:
         """Makes those topics that are missing, and keeps those that would expire, within the caller's transaction.
@@ -70,13 +76,27 @@ class TopicStore:
         kind, point = topic.kind.value, topic.point
         geojson = {"type": "Point", "coordinates": [point.longitude, point.latitude]} if point is not None else None
         place = {"name_key": topic.key, **({"point": geojson} if geojson else {})} if topic.key else {}
-        return {"_id": topic.id, "kind": kind, "name": topic.name, "post_count": post_count, **place}
+        stored = {"_id": topic.id, "kind": kind, "name": topic.name, "post_count": post_count, **place}
+        return {**stored, SEARCH: search_fields(stored)}
 
     async def correct_counts(self, topic_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets a recounted counter, within the caller's transaction."""
         await self._topics.update_one({"_id": topic_id}, _counted(counts["post_count"]), session=session)
 
+    async def correct_search(self, topic_id: ObjectId) -> None:
+        """Writes by what a topic is found, as its name and its number of posts demand; for repairs. Safe to repeat."""
+        topic = await self._topics.find_one({"_id": topic_id}, {"kind": 1, "name": 1})
+        if topic is not None:
+            keys = {"$set": {SEARCH: {"$literal": key_fields(topic_keys(topic["kind"], topic["name"]))}}}
+            await self._topics.update_one({"_id": topic_id}, [keys, _LIST_IN_SEARCH])
+
+
+def search_fields(topic: Document) -> Document:
+    """The part `search` of a topic as it is stored."""
+    fields = key_fields(topic_keys(topic["kind"], topic["name"]))
+    return fields if topic["post_count"] <= 0 else {**fields, "popularity": popularity(topic["post_count"])}
+
 
 def _counted(post_count: object) -> list[Document]:
     expiry = {"$cond": [{"$lte": ["$post_count", 0]}, clock.now() + EMPTY_KEPT, "$$REMOVE"]}
-    return [{"$set": {"post_count": post_count}}, {"$set": {"expires_at": expiry}}]
+    return [{"$set": {"post_count": post_count}}, {"$set": {"expires_at": expiry}}, _LIST_IN_SEARCH]

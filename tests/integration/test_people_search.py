@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.accounts.search_terms import KEYS, search_fields
+from datasources.accounts.search_terms import search_fields
 from datasources.discovery import people_search as people
+from datasources.mongo import search_keys
 from datasources.mongo.client import Document
 from datasources.sources import prepare
 from domain.limits import FEW_FOUND, KNOWN_FOUND_FIRST
@@ -310,9 +311,9 @@ async def test_every_read_is_a_bounded_walk_of_its_index(own: World) -> None:
     """No document is read for names, and no more entries than a page and one for each popularity."""
     await _populate(own, 3_000)
     for after in (None, Match(Group.NAMED, 3, "mar00100", ObjectId())):
-        for field in KEYS[:2]:
-            for span in people._spans(field, "mar", after):
-                pipeline = people._branch(field, span, 21)
+        for field in search_keys.KEYS[:2]:
+            for span in search_keys._spans(field, "mar", after):
+                pipeline = search_keys._branch(field, {}, span, 21)
                 stats, plan = await _explained(own, {"aggregate": "users", "pipeline": pipeline, "cursor": {}})
                 assert stats["totalDocsExamined"] == 0, plan
                 assert stats["totalKeysExamined"] <= 21 + 2 * 15, plan

@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 from datasources.accounts.search_terms import search_fields
 from domain.folding import folded_words
 from domain.paging import Match, decode_cursor, encode_cursor
-from domain.people_search import (
-    KEY_BYTES,
-    KEYS_MAX,
-    POPULARITY_MAX,
-    found_key,
-    is_similar,
-    popularity,
-    query_key,
-    terms_of,
-)
+from domain.people_search import is_similar, terms_of
+from domain.search_keys import KEY_BYTES, KEYS_MAX, POPULARITY_MAX, found_key, popularity, query_key
 from domain.typos import misspelled
 
 NAMES = st.text(max_size=60)
@@ -56,12 +48,12 @@ def test_folded_words(text: str, words: list[str]) -> None:
     "typed", ["bob", "Bob J", "bobjones", "BOB JONES", "jones", "Jones, Bob", "jonesbob", "@Bob.J", "böb"]
 )
 def test_a_name_is_found_from_each_word_on_joined_or_not(typed: str) -> None:
-    assert found_key(terms_of("x_1", "Bob Jones"), query_key(typed)) is not None
+    assert found_key(terms_of("x_1", "Bob Jones").keys, query_key(typed)) is not None
 
 
 @pytest.mark.parametrize("typed", ["bob jones", "jones", "BobJones", "bob.jones", "b"])
 def test_a_handle_is_found_by_its_words(typed: str) -> None:
-    assert found_key(terms_of("bob_jones", "Somebody"), query_key(typed)) is not None
+    assert found_key(terms_of("bob_jones", "Somebody").keys, query_key(typed)) is not None
 
 
 @pytest.mark.parametrize(
@@ -75,12 +67,12 @@ def test_a_handle_is_found_by_its_words(typed: str) -> None:
     ],
 )
 def test_parts_of_a_name_are_found_in_any_script(name: str, typed: str) -> None:
-    assert found_key(terms_of("x", name), query_key(typed)) is not None
+    assert found_key(terms_of("x", name).keys, query_key(typed)) is not None
 
 
 @pytest.mark.parametrize("typed", ["obj", "ones", "bobx", "joness"])
 def test_what_no_word_begins_with_is_not_found(typed: str) -> None:
-    assert found_key(terms_of("x_1", "Bob Jones"), query_key(typed)) is None
+    assert found_key(terms_of("x_1", "Bob Jones").keys, query_key(typed)) is None
 
 
 @pytest.mark.parametrize("typed", ["@", "...", "🌸", "", "\u0301", "\U0010ffff"])
@@ -98,7 +90,7 @@ def test_terms_are_bounded_and_the_handle_is_found(handle: str, name: str) -> No
     assert terms.keys[0] == query_key(handle)
     assert len(terms.signatures) <= 3 * 6
     for key in (query_key(handle), query_key(name)):
-        assert not key or found_key(terms, key) is not None
+        assert not key or found_key(terms.keys, key) is not None
     for key in terms.keys:
         match = Match(2, 30, key, ObjectId())
         assert decode_cursor(encode_cursor(match)) == match

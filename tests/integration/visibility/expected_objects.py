@@ -186,6 +186,12 @@ def _reporters(rules: Rules, viewer: Viewer, case: Gid) -> list[Gid]:
     return [] if about.subject == viewer else _existing(rules, about.reporters)
 
 
+def _found(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
+    """What is found by its own name: people whom the viewer may meet; hashtags and places, which are open."""
+    is_open = gid in rules.scene.hashtags or gid in rules.scene.places
+    return [gid] if is_open else _can_meet(rules, viewer, [rules.scene.name_of(gid)])
+
+
 _ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow", "Decision")}
 
 EXPECTED: dict[str, Expected] = {
@@ -210,7 +216,7 @@ EXPECTED: dict[str, Expected] = {
     "Viewer.followedHashtags": lambda rules, viewer, _: [
         gid for follower, gid in rules.scene.followed_hashtags if follower == viewer
     ],
-    "Query.search": lambda rules, viewer, person: _can_meet(rules, viewer, [rules.scene.name_of(person)]),
+    "Query.search": _found,
     "Query.suggestHandles": lambda rules, viewer, person: _can_meet(
         rules, viewer, {rules.scene.name_of(person)} - rules.scene.suspended
     ),

@@ -81,6 +81,13 @@ async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
     for gid, name in cast.scene.hashtags.items():
         found = await ask(cast, viewer, "query ($name: String!) { hashtag(name: $name) { id } }", name=name)
         shown_ids["Query.hashtag", gid] = [found["hashtag"]["id"]]
+    for kind, names in {
+        "HASHTAGS": cast.scene.hashtags,
+        "PLACES": {next(iter(cast.scene.places)): cast.location.name},
+    }.items():
+        for gid, name in names.items():
+            found = await ask(cast, viewer, FIND, text=name, kind=kind)
+            shown_ids["Query.search", gid] = [edge["node"]["id"] for edge in found["search"]["edges"]]
     for name, user in cast.records.items():
         given = f'"{user.username}"'
         found = f"search(query: {given}) {{ edges {{ node {{ ... on Node {{ id }} }} }} }}"
@@ -89,6 +96,11 @@ async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
         if viewer is not None:
             suggested = (await ask(cast, viewer, f"{{ suggestHandles(prefix: {given}) {{ id }} }}"))["suggestHandles"]
             shown_ids["Query.suggestHandles", cast.scene.people[name]] = [user["id"] for user in suggested]
+
+
+FIND = """query ($text: String!, $kind: SearchKind!) {
+  search(query: $text, kind: $kind, first: 50) { edges { node { ... on Node { id } } } }
+}"""
 
 
 async def _by_key(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:

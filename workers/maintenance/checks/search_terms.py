@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from datasources.accounts.search_terms import IN_SEARCH, SEARCH, search_fields, write_search_terms
+from datasources.accounts.search_terms import IN_SEARCH, search_fields, write_search_terms
 from datasources.mongo.client import Session
 from datasources.mongo.queries import find_by_ids
+from datasources.mongo.search_keys import SEARCH
 from datasources.sources import Sources
 from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
 

@@ -1,5 +1,7 @@
 """What is listed under topics, beside the posts: exactly the posts that everybody may see, each where it belongs.
 
+And by what topics are found, which their own documents say.
+
 Posts of a version before hashtags had pages are found here too, and listed by the repair.
 """
 
@@ -9,14 +11,16 @@ from bson import ObjectId
 
 from datasources.mongo.client import Document, Session
 from datasources.mongo.queries import find_by_ids
+from datasources.mongo.search_keys import SEARCH
 from datasources.posts.listing import as_listed
+from datasources.posts.topics import search_fields
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.topics import hashtag_id, top_score
 from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
 from workers.maintenance.checks.record_rules import add_tasks, is_pending
 
-UNLISTED, WRONG = "post.listed", "topic_post.wrong"
+UNLISTED, WRONG, UNFOUND = "post.listed", "topic_post.wrong", "topic.search"
 
 
 async def _find_unlisted(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
@@ -110,6 +114,21 @@ async def _correct(sources: Sources, entry_id: ObjectId) -> None:
         await sources.listings.relist_entry(entry["topic_id"], entry["post_id"])
 
 
+async def _find_unfound(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
+    """The topics that are found by other names than they have, or in the wrong place, or not at all."""
+    topics = await find_by_ids(sources.database["topics"], ids, session=session)
+    why = "a search does not find it by its name, or by others, or not where its number of posts puts it"
+    return [
+        Finding(kind=UNFOUND, id=str(topic_id), why=why)
+        for topic_id, topic in topics.items()
+        if topic.get(SEARCH, {}) != search_fields(topic)
+    ]
+
+
+async def _correct_search(sources: Sources, topic_id: ObjectId) -> None:
+    await sources.listings.topics.correct_search(topic_id)
+
+
 MAX_PAIRS = 500  # in one query
 UNLISTED_POSTS = Check(
     collection="posts",
@@ -123,3 +142,4 @@ TOPIC_POSTS = Check(
     repairs={WRONG: by_id(_correct)},
     looks_twice=True,
 )
+TOPIC_SEARCH = Check(collection="topics", find=from_snapshot(_find_unfound), repairs={UNFOUND: by_id(_correct_search)})
