@@ -8,6 +8,7 @@ from pymongo import UpdateOne
 
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.indexes import TOPIC_POSTS
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.search_keys import SEARCH, key_fields, listing_if
@@ -56,7 +57,9 @@ class TopicStore:
         found = await find_by_ids(self._topics, list(wanted), projection={"expires_at": 1}, session=session)
         missing = [wanted[id_] for id_ in sorted(wanted.keys() - found.keys())]
         if missing:
-            await self._topics.insert_many([await self._new(topic, session) for topic in missing], session=session)
+            counted = await self._counted([topic.id for topic in missing], session)
+            new = [_to_document(topic, counted.get(topic.id, 0)) for topic in missing]
+            await self._topics.insert_many(new, session=session)
         expiring = sorted(id_ for id_, topic in found.items() if "expires_at" in topic)
         if expiring:
             await self._topics.update_many({"_id": {"$in": expiring}}, {"$unset": {"expires_at": ""}}, session=session)
@@ -64,24 +67,23 @@ class TopicStore:
     async def add_to_counts(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
         """Adds to the counters of topics, zeros too, within the caller's transaction; empty ones expire."""
         updates = [
-            UpdateOne({"_id": id_}, _counted({"$add": ["$post_count", by]})) for id_, by in sorted(deltas.items())
+            UpdateOne({"_id": id_}, _with_count({"$add": ["$post_count", by]})) for id_, by in sorted(deltas.items())
         ]
         if updates:
             await self._topics.bulk_write(updates, ordered=False, session=session)
 
-    async def _new(self, topic: Topic, session: Session) -> Document:
-        """A topic that counts what is marked as counted: nothing, unless the topic was lost."""
-        counted = {"topic_id": topic.id, "counted": True}
-        post_count = await self._entries.count_documents(counted, session=session)
-        kind, point = topic.kind.value, topic.point
-        geojson = {"type": "Point", "coordinates": [point.longitude, point.latitude]} if point is not None else None
-        place = {"name_key": topic.key, **({"point": geojson} if geojson else {})} if topic.key else {}
-        stored = {"_id": topic.id, "kind": kind, "name": topic.name, "post_count": post_count, **place}
-        return {**stored, SEARCH: search_fields(stored)}
+    async def _counted(self, topic_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, int]:
+        """How many posts are marked as counted under topics that are made: none, unless a topic was lost."""
+        pipeline: list[Document] = [
+            {"$match": {"topic_id": {"$in": topic_ids}, "counted": True}},
+            {"$group": {"_id": "$topic_id", "posts": {"$sum": 1}}},
+        ]
+        rows = await (await self._entries.aggregate(pipeline, session=session, hint=dict(TOPIC_POSTS))).to_list()
+        return {row["_id"]: row["posts"] for row in rows}
 
     async def correct_counts(self, topic_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets a recounted counter, within the caller's transaction."""
-        await self._topics.update_one({"_id": topic_id}, _counted(counts["post_count"]), session=session)
+        await self._topics.update_one({"_id": topic_id}, _with_count(counts["post_count"]), session=session)
 
     async def correct_search(self, topic_id: ObjectId) -> None:
         """Writes by what a topic is found, as its name and its number of posts demand; for repairs. Safe to repeat."""
@@ -97,6 +99,14 @@ def search_fields(topic: Document) -> Document:
     return fields if topic["post_count"] <= 0 else {**fields, "popularity": popularity(topic["post_count"])}
 
 
-def _counted(post_count: object) -> list[Document]:
+def _to_document(topic: Topic, post_count: int) -> Document:
+    kind, point = topic.kind.value, topic.point
+    geojson = {"type": "Point", "coordinates": [point.longitude, point.latitude]} if point is not None else None
+    place = {"name_key": topic.key, **({"point": geojson} if geojson else {})} if topic.key else {}
+    stored = {"_id": topic.id, "kind": kind, "name": topic.name, "post_count": post_count, **place}
+    return {**stored, SEARCH: search_fields(stored)}
+
+
+def _with_count(post_count: object) -> list[Document]:
     expiry = {"$cond": [{"$lte": ["$post_count", 0]}, clock.now() + EMPTY_KEPT, "$$REMOVE"]}
     return [{"$set": {"post_count": post_count}}, {"$set": {"expires_at": expiry}}, _LIST_IN_SEARCH]
