@@ -3,26 +3,33 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from bson import ObjectId
 
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.upserts import upsert
 from datasources.redis.invalidation import InvalidatingWrites
 from datasources.redis.read_through import Cache
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import FOLLOWED_HASHTAGS_MAX
 from domain.paging import Page, PageRequest, cut_page
+from domain.records.record import Record, Stored
 from domain.topics import hashtag_id
 
 
-class FollowedHashtag(msgspec.Struct, frozen=True):
+class FollowedHashtag(Record, frozen=True, kw_only=True):
     """A hashtag that an account follows; `id` says since when, and orders the list."""
 
     id: ObjectId
     topic_id: ObjectId
     name: str
+
+
+class FollowedHashtags(Stored, frozen=True, kw_only=True):
+    """What an account follows, latest first; `id` is the account."""
+
+    followed: Sequence[FollowedHashtag] = ()
 
 
 class FollowedHashtagStore:
@@ -59,8 +66,8 @@ class FollowedHashtagStore:
 
     async def of_account(self, user_id: ObjectId) -> Sequence[FollowedHashtag]:
         """What an account follows, latest first; one read by id."""
-        account = await self._accounts.find_one({"_id": user_id})
-        return [] if account is None else [FollowedHashtag(**each) for each in account.get("followed", ())]
+        found = readable(FollowedHashtags, await self._accounts.find_one({"_id": user_id}))
+        return [] if found is None else found.followed
 
     async def topic_ids(self, user_id: ObjectId) -> list[ObjectId]:
         """The topics that an account follows."""

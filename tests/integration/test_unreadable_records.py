@@ -87,6 +87,7 @@ async def scene(world: World) -> Scene:
             await world.sources.post_likes.like(post.id, user.id, now())
     for user in people:
         await world.sources.comment_likes.like(comments[0], user.id, now())
+    await world.sources.followed_hashtags.follow(bob.id, "sea")
     await world.drain()
     lenient_reads.unreadable.clear()
     return Scene(world, ana, bob, eve, posts, comments)
@@ -110,6 +111,7 @@ BROKEN: dict[str, tuple[str, Change]] = {
     "like of a comment": ("comment_likes", lambda s: s.change("comment_likes", {"user_id": s.bob.id}, liked="perhaps")),
     "follow": ("follows", lambda s: s.change("follows", {"follower_id": s.bob.id}, version="two")),
     "notification": ("notifications", lambda s: s.change("notifications", {"recipient_id": s.bob.id}, kind=[1])),
+    "followed hashtags": ("followed_hashtags", lambda s: s.change("followed_hashtags", s.bob.id, followed=5)),
     "feed": ("feeds", lambda s: s.change("feeds", s.bob.id, version="two")),
 }
 

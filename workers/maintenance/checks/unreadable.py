@@ -10,6 +10,7 @@ from bson import ObjectId
 from datasources.accounts.mail_tokens import MailToken
 from datasources.feed.fan_outs import Chunk
 from datasources.feed.interests import InterestsRecord
+from datasources.graph.followed_hashtags import FollowedHashtags
 from datasources.mongo.client import Session
 from datasources.sources import Sources
 from domain.records.comments import CommentRecord
@@ -38,6 +39,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "factors": FactorsRecord,
     "fan_outs": Chunk,
     "feeds": FeedRecord,
+    "followed_hashtags": FollowedHashtags,
     "follows": FollowRecord,
     "interests": InterestsRecord,
     "mail_tokens": MailToken,
