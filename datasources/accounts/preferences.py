@@ -1,17 +1,28 @@
 """What an account prefers: a part of its document that nobody else reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
 
 from datasources.accounts.search_terms import IN_SEARCH, LIST_IN_SEARCH
-from datasources.mongo.client import Database
+from datasources.mongo.client import Database, Document
 from domain.lenient_reading import known_value
 from domain.records.users import SensitiveContent, UserState
 
 _SENSITIVE_CONTENT = "preferences.sensitive_content"
 _APPROVES_TAGS = "preferences.approves_tags"
+DEFAULTS: Mapping[str, Any] = {
+    _SENSITIVE_CONTENT: SensitiveContent.VEIL.value,
+    _APPROVES_TAGS: False,
+    IN_SEARCH: True,
+}
+
+
+def preferences_of(account: Document) -> dict[str, Any]:
+    """What an account prefers, as it is stored, with what holds for those who never changed it."""
+    stored: Mapping[str, Any] = account.get("preferences", {})
+    return {**{field.partition(".")[2]: default for field, default in DEFAULTS.items()}, **stored}
 
 
 class PreferenceStore:
@@ -22,7 +33,7 @@ class PreferenceStore:
 
     async def sensitive_content(self, user_id: ObjectId) -> SensitiveContent:
         """How posts that are labelled sensitive are shown."""
-        stored = await self._find(user_id, _SENSITIVE_CONTENT, SensitiveContent.VEIL.value)
+        stored = await self._find(user_id, _SENSITIVE_CONTENT)
         return known_value(SensitiveContent, stored)
 
     async def set_sensitive_content(self, user_id: ObjectId, wanted: SensitiveContent) -> None:
@@ -31,7 +42,7 @@ class PreferenceStore:
 
     async def is_in_search(self, user_id: ObjectId) -> bool:
         """Whether strangers find the account by a part of its names."""
-        return bool(await self._find(user_id, IN_SEARCH, True))
+        return bool(await self._find(user_id, IN_SEARCH))
 
     async def set_in_search(self, user_id: ObjectId, wanted: bool) -> None:
         """Sets whether strangers find the account by a part of its names, from the next search on. Safe to repeat."""
@@ -48,9 +59,8 @@ class PreferenceStore:
         """Sets whether tags of this account wait for its approval; those that are there stay. Safe to repeat."""
         await self._set(user_id, _APPROVES_TAGS, wanted)
 
-    async def _find(self, user_id: ObjectId, field: str, default: Any) -> Any:
-        user = await self._users.find_one({"_id": user_id}, {field: 1})
-        return (user or {}).get("preferences", {}).get(field.partition(".")[2], default)
+    async def _find(self, user_id: ObjectId, field: str) -> Any:
+        return preferences_of(await self._users.find_one({"_id": user_id}, {field: 1}) or {})[field.partition(".")[2]]
 
     async def _set(self, user_id: ObjectId, field: str, value: Any) -> None:
         query = {"_id": user_id, "state": {"$ne": UserState.DELETED.value}}

@@ -87,6 +87,27 @@ async def test_everything_is_in_the_archive(own: World, web: httpx2.AsyncClient)
     assert {archive.read(name) for name in archive.namelist() if name.startswith("images/")} == {b"a picture"}
 
 
+async def test_every_preference_is_in_the_archive_as_it_was_set(own: World, web: httpx2.AsyncClient) -> None:
+    ana = await own.user()
+    type_ = await own.execute('{ __type(name: "UpdatePreferencesInput") { inputFields { name type { name } } } }', ana)
+    names = [field["name"] for field in (type_.data or {})["__type"]["inputFields"]]
+    document = f"{{ viewer {{ preferences {{ {' '.join(names)} }} }} }}"
+    before = (await own.execute(document, ana)).data
+    assert before is not None
+    changed = {
+        name: not value if isinstance(value, bool) else "SHOW"
+        for name, value in before["viewer"]["preferences"].items()
+    }
+    change = "mutation ($input: UpdatePreferencesInput!) { updatePreferences(input: $input) { userErrors { code } } }"
+    for given in ({}, changed):
+        assert (await own.execute(change, ana, input=given)).data == {"updatePreferences": {"userErrors": []}}
+        await own.sources.database["exports"].delete_one({"_id": ana.id})
+        await request(own, ana)
+        await build_export(own.tools, str(ana.id))
+        archive = await fetch(own, web, ana)
+        assert json.loads(archive.read("account.json"))["preferences"] == before["viewer"]["preferences"] | given
+
+
 async def test_it_has_no_secrets_and_no_names_that_its_owner_may_not_see(own: World, web: httpx2.AsyncClient) -> None:
     account = await create_full_account(own)
     ana, eve = account.ana, account.others[2]  # eve has blocked ana

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
+from datasources.accounts.preferences import preferences_of
 from datasources.mongo.client import Document
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo.queries import within
@@ -261,6 +262,7 @@ TABLES: Sequence[Table] = (
 
 def account_row(account: Document) -> Row:
     """The account itself, with what only its owner is told."""
+    preferences = preferences_of(account)
     return {
         "id": _id("User", account["_id"]),
         "username": account["username"],
@@ -278,6 +280,11 @@ def account_row(account: Document) -> Row:
             {"version": each["version"], "at": each["accepted_at"], "ageRange": each.get("age_range")}
             for each in account.get("terms", ())
         ],
+        "preferences": {
+            "sensitiveContent": preferences["sensitive_content"],
+            "approvesTags": preferences["approves_tags"],
+            "isInSearch": preferences["is_in_search"],
+        },
         "createdAt": account["created_at"],
         "postCount": account.get("post_count", 0),
         "followerCount": account.get("follower_count", 0),
