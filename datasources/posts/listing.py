@@ -73,6 +73,16 @@ class ListingStore:
             await self._job_queue.enqueue(Job(Task.LIST, Fact.POST, str(post_id)) for post_id in ids)
         return ids
 
+    async def take_off(self, post_id: ObjectId) -> None:
+        """Makes LIST pending for a deleted post that is listed, unless it is; a process of an older version deleted it.
+
+        Safe to repeat.
+        """
+        one = {"_id": post_id, **self._where([post_id]), "deleted": True, "listed": {"$exists": True}}
+        query = {**one, "outbox": {"$ne": Task.LIST.value}}
+        if (await self._uncached_posts.update_one(query, [add_pending([Task.LIST], clock.now())])).matched_count:
+            await self._job_queue.enqueue([Job(Task.LIST, Fact.POST, str(post_id))])
+
     async def relist_entry(self, topic_id: ObjectId, post_id: ObjectId) -> None:
         """Makes LIST pending for a post, and sees to it that it looks at this topic too; for repairs. Safe to repeat.
 

@@ -112,6 +112,44 @@ async def test_a_post_that_strangers_may_not_see_any_more_is_taken_off(world: Wo
     assert await world.sources.database["topic_posts"].count_documents({"topic_id": hashtag_id(name)}) == 1
 
 
+async def test_a_post_that_an_older_version_deleted_is_taken_off(world: World) -> None:
+    name, author = new_name(), await world.user()
+    post = await world.post(author, hashtags=[name])
+    await world.drain()
+    await delete(world, post, author)
+    await world.sources.database["posts"].update_one({"_id": post.id}, {"$pull": {"outbox": Task.LIST.value}})
+    await world.drain()
+    assert await listed(world, name) == []
+    assert await count(world, name) == 0
+    assert await world.sources.database["topic_posts"].find_one({"post_id": post.id}) is None
+    assert await world.sources.database["posts"].find_one({"_id": post.id}) is None
+
+
+async def test_topics_that_were_lost_are_counted_again(world: World) -> None:
+    names, author = [new_name() for _ in range(4)], await world.user()
+    for number in range(3):
+        await world.post(author, hashtags=names[: number + 1])
+    await world.drain()
+    await world.sources.database["topics"].delete_many({"_id": {"$in": [hashtag_id(name) for name in names]}})
+    await world.post(author, hashtags=names)
+    await world.drain()
+    assert [await count(world, name) for name in names] == [4, 3, 2, 1]
+
+
+async def test_a_post_with_many_new_hashtags_asks_as_often_as_one_with_few(own: World) -> None:
+    author, asked = await own.user(), []
+    for number in (2, 30):
+        post = await own.post(author, hashtags=[new_name() for _ in range(number)])
+        await own.sources.database.command("profile", 2)
+        await list_posts.list_posts(own.tools, str(post.id))
+        await own.sources.database.command("profile", 0)
+        asked.append(
+            await own.sources.database["system.profile"].count_documents({"op": {"$in": ["query", "command"]}})
+        )
+        await own.sources.database["system.profile"].drop()
+    assert asked[0] == asked[1] > 0
+
+
 async def go_public(world: World, _post: PostRecord, author: UserRecord) -> None:
     await world.sources.users.update_profile(author.id, {"is_private": False})
 

@@ -65,6 +65,7 @@ async def clean_post(tools: Tools, key: str) -> Collection[str]:
     documents = await sources.posts.pending(Task.CLEAN_UP, [post_id])
     if not documents:
         return ()
+    await sources.listings.take_off(post_id)
     await sources.post_likes.delete_by_target(post_id)
     steps = 0
     while await sources.saved.posts.remove_of_post(post_id, SAVES_CHUNK):

@@ -53,7 +53,7 @@ _RULES = (
         name="deleted",
         why="it is deleted, and the cleaning up is not pending",
         is_broken=_is_not_cleaned_up,
-        repair=add_tasks("posts", Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP),
+        repair=add_tasks("posts", Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.LIST, Task.CLEAN_UP),
     ),
     Rule(
         name="area",
