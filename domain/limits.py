@@ -87,6 +87,8 @@ SEARCH_READ_MAX = 1_000  # names read for one page: as many in a row that the vi
 NEW_POSTS_COUNTED_MAX = 50  # posts newer than what was read: counting stops there
 FEED_EVENT_SECONDS = 2.0  # between two events of feedUpdated, however many posts come
 RANKED_FEED_MAX = 300  # posts in one order
+RANKED_FEED_HASHTAGS_MAX = 100  # of these for followed hashtags, so that people who are followed keep most of them ...
+RANKED_FEED_HASHTAG_MAX = 20  # ... and for one hashtag, however busy it is
 RANKED_FEED_AGE = timedelta(days=14)  # older posts are not ranked ...
 RANKED_FEED_MIN = 50  # ... unless there are so few: who follows silent authors has something to read
 RANKING_KEPT = timedelta(hours=1)  # a cursor of a ranked feed is good for so long

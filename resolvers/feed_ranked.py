@@ -1,5 +1,6 @@
 """The ranked feed: recent posts are put in the viewer's order once, kept, and read page by page."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -10,7 +11,13 @@ from datasources.feed.rankings import Ranking
 from datasources.mongo import clock
 from domain.errors import BadInput, CursorExpired
 from domain.feed_ranking import Candidate, rank_posts
-from domain.limits import RANKED_FEED_AGE, RANKED_FEED_MAX, RANKED_FEED_MIN
+from domain.limits import (
+    RANKED_FEED_AGE,
+    RANKED_FEED_HASHTAG_MAX,
+    RANKED_FEED_HASHTAGS_MAX,
+    RANKED_FEED_MAX,
+    RANKED_FEED_MIN,
+)
 from domain.paging import Page, PageRequest, Place, fill_page
 from resolvers.feed_visibility import by_followed, shown_in_feed
 from schema.connection import visible_page
@@ -54,15 +61,23 @@ async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
 
 
 async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Candidate]:
-    """The latest posts of the feed, newest first, with what their scores depend on."""
+    """The latest posts of the feed, newest first, with what their scores depend on.
+
+    Busy hashtags fill a part of it only.
+    """
     sources = info.context.sources
 
     async def rankable(post_ids: Sequence[ObjectId]) -> list[Candidate | None]:
         return await by_followed(info, await sources.posts.candidates(post_ids))
 
-    fetch = partial(sources.home_feed.page, viewer_id)
-    page = await fill_page(PageRequest(limit=RANKED_FEED_MAX), fetch, rankable)
-    latest = [post for _, post in page.items]
+    fetch = partial(sources.home_feed.page, viewer_id, with_hashtags=False)
+    page, of_hashtags = await asyncio.gather(
+        fill_page(PageRequest(limit=RANKED_FEED_MAX), fetch, rankable),
+        sources.home_feed.of_hashtags(viewer_id, RANKED_FEED_HASHTAGS_MAX, RANKED_FEED_HASHTAG_MAX),
+    )
+    posts = {post.id: post for _, post in page.items}
+    posts |= {post.id: post for post in await rankable(of_hashtags) if post is not None}
+    latest = [posts[post_id] for post_id in sorted(posts, reverse=True)][:RANKED_FEED_MAX]
     return [
         post
         for number, post in enumerate(latest)

@@ -50,8 +50,10 @@ class HomeFeed:
     _follows: FollowStore
     _followed_hashtags: FollowedHashtagStore
 
-    async def page(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+    async def page(self, owner_id: ObjectId, request: PageRequest, *, with_hashtags: bool = True) -> Page[ObjectId]:
         """Post ids of a home feed, newest first, down to the first post ever; the owner is noted to be active.
+
+        With or without the posts that are there for followed hashtags alone.
 
         No post is missing but those whose fan-out is pending. If the feed changes while it is read, the whole page is
         pulled. `as_of` is when a cached page was read.
@@ -60,10 +62,16 @@ class HomeFeed:
         first_pages = await self._cached_first_pages(owner_id, request, visits)
         post_ids = None if first_pages is None else await self._from_first_pages(owner_id, first_pages, request)
         if first_pages is not None and post_ids is not None:
-            listed = await self._listed.latest_of(first_pages.topics, request)
+            listed = await self._listed.latest_of(first_pages.topics if with_hashtags else (), request)
             page = _to_page(request, post_ids, listed)
             return msgspec.structs.replace(page, as_of=first_pages.as_of)
-        return await self._page(visits[0] if visits else await self._note_visit(owner_id), request)
+        visit = visits[0] if visits else await self._note_visit(owner_id)
+        return await self._page(visit if with_hashtags else visit._replace(topics=[]), request)
+
+    async def of_hashtags(self, owner_id: ObjectId, limit: int, each: int) -> list[ObjectId]:
+        """Up to `limit` of the latest posts of the hashtags that an account follows, `each` at most of one."""
+        topic_ids = await self._followed_hashtags.topic_ids(owner_id)
+        return await self._listed.latest_of_each(topic_ids, limit, each)
 
     async def peek(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """As `page`, for somebody else than the owner: nothing is noted."""

@@ -1,5 +1,6 @@
 """Which posts are listed under which topics: one small document for each pair."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -55,6 +56,30 @@ class TopicPostStore:
                 break
             step = msgspec.structs.replace(step.beyond(rows[-1]["post_id"]), limit=2 * step.limit)
         return list(found)[: request.limit + 1]
+
+    async def latest_of_each(self, topic_ids: Sequence[ObjectId], limit: int, each: int) -> list[ObjectId]:
+        """Up to `limit` posts listed under any of these topics, newest first, each once; up to `each` of one topic.
+
+        A topic that has given as many is left out of the next find, which reads on: few finds, of `limit` rows. They
+        are exact if `limit` is more than the topics of a post.
+        """
+        left, given = set(topic_ids), Counter[ObjectId]()
+        found, step = dict[ObjectId, None](), PageRequest(limit=limit)
+        while left and len(found) < limit:
+            query: Document = {"topic_id": {"$in": sorted(left)}, **_LISTED}
+            rows = await find_page(self._entries, query, step, "post_id", hint=TOPIC_POSTS)
+            is_last = len(rows) <= limit
+            if not is_last:  # the next find reads all rows of the last post
+                rows = [row for row in rows if row["post_id"] != rows[-1]["post_id"]] or rows
+            for row in rows:
+                if given[row["topic_id"]] < each:
+                    given[row["topic_id"]] += 1
+                    found[row["post_id"]] = None
+            if is_last:
+                break
+            left -= {topic_id for topic_id, number in given.items() if number >= each}
+            step = step.beyond(rows[-1]["post_id"])
+        return list(found)[:limit]
 
     async def write(
         self,

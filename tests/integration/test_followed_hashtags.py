@@ -1,6 +1,7 @@
 """Following hashtags: set-like, bounded, and their posts in the home feed."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.records.users import UserRecord
 from domain.topics import hashtag_id
+from resolvers import feed_ranked
 from tests.support.factories import World, now
 
 FEED = """query ($first: Int, $after: String, $order: FeedOrder) {
@@ -113,6 +115,14 @@ async def test_nobody_follows_more_than_the_limit_also_at_once(world: World, mon
     await store.follow(ana.id, names[0] if names[0] not in kept else kept[0])
 
 
+async def test_what_a_newer_version_notes_of_a_followed_hashtag_is_ignored(world: World) -> None:
+    ana, name = await world.user(), new_name()
+    await world.sources.followed_hashtags.follow(ana.id, name)
+    newer = {"$set": {"followed.0.since": "always", "order": "LATEST"}}
+    await world.sources.database["followed_hashtags"].update_one({"_id": ana.id}, newer)
+    assert (await followed(world, ana))[0] == [name]
+
+
 async def test_posts_of_followed_hashtags_join_the_feed_each_once(world: World) -> None:
     ana, bob, cat = await world.users(3)
     tag, other = new_name(), new_name()
@@ -170,6 +180,41 @@ async def test_a_post_of_many_followed_hashtags_does_not_end_the_feed(world: Wor
         await world.sources.followed_hashtags.follow(ana.id, name)
     for size in (1, 2, 3, 50):
         assert await feed(world, ana, size) == [(post.id, names[0]) for post in reversed(posts)]
+
+
+async def test_a_busy_hashtag_fills_a_part_of_the_ranked_feed_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_ranked, "RANKED_FEED_MAX", 8)
+    monkeypatch.setattr(feed_ranked, "RANKED_FEED_HASHTAGS_MAX", 4)
+    monkeypatch.setattr(feed_ranked, "RANKED_FEED_HASHTAG_MAX", 3)
+    (ana, bob, *strangers), (quiet, busy) = await world.users(3), (new_name(), new_name())
+    await world.follow(ana, bob)
+    for name in (quiet, busy):
+        await world.sources.followed_hashtags.follow(ana.id, name)
+    of_bob = [await world.post(bob) for _ in range(6)]
+    of_quiet = [await world.post(strangers[0], hashtags=[quiet]) for _ in range(2)]
+    of_busy = [await world.post(strangers[0], hashtags=[busy, new_name()]) for _ in range(12)]
+    await world.drain()
+    seen = await feed(world, ana, order="RANKED")
+    expected = [(post.id, busy) for post in of_busy[-3:]] + [(of_quiet[-1].id, quiet)]
+    assert sorted(seen, key=str) == sorted(expected + [(post.id, None) for post in of_bob[-4:]], key=str)
+    assert len(await feed(world, ana, size=50)) == 20
+
+
+@pytest.mark.parametrize("limit", [4, 5, 7, 50])
+async def test_each_hashtag_gives_its_latest_posts(world: World, limit: int) -> None:
+    author, names = await world.user(), [new_name() for _ in range(4)]
+    posts = [await world.post(author, hashtags=names[: 1 + number % 4]) for number in range(16)]
+    await world.drain()
+    each, expected, given = 2, list[ObjectId](), Counter[str]()
+    for post in reversed(posts):
+        counted = [name for name in post.hashtags if given[name] < each]
+        given.update(counted)
+        expected += [post.id] if counted else []
+    topic_ids = [hashtag_id(name) for name in names]
+    found = await world.sources.listings.entries.latest_of_each(topic_ids, limit, each)
+    assert found == expected[:limit]
 
 
 async def test_a_deleted_account_follows_no_hashtag(world: World) -> None:
