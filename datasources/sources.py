@@ -182,7 +182,7 @@ class Sources:
         self.moderation = Moderation(
             database, job_queue, self.sessions, moderated, sharded_ids, self.mails, self.mail_recipients
         )
-        self.saved, self.tagged_posts = SavedStores(database, sharded_ids), TaggedPostStore(database)
+        self.saved, self.tagged_posts = SavedStores(database, job_queue, sharded_ids), TaggedPostStore(database)
         self.read_your_writes, self.targets = ReadYourWrites(database, sharded_ids), Targets(database, sharded_ids)
         self._make_feed_stores()
         self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)

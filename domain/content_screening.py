@@ -1,4 +1,4 @@
-"""The contract of the setting `content_screen`: what a screen of posts and profiles gets and returns.
+"""The contract of the setting `content_screen`: what a screen of posts, profiles and collections gets and returns.
 
 A screen is an async function, named as `module:function`, that may ask moderators to look at what somebody shows:
 
@@ -19,7 +19,10 @@ from domain.records.users import UserRecord
 
 
 class ScreenedContent(msgspec.Struct, frozen=True, kw_only=True):
-    """A post that is READY, or a profile: whose it is, its words (names, captions, descriptions), its images."""
+    """A post that is READY, a profile, or a collection that others may see; its owner is the target of the last two.
+
+    Whose it is, its words (names, captions, descriptions), its images.
+    """
 
     target: Target
     owner: UserRecord

@@ -32,6 +32,7 @@ class Fact(StrEnum):
     EXPORT = "export"  # everything that an account has, in an archive
     REPORT = "report"
     DECISION = "decision"  # of moderators
+    COLLECTION = "collection"  # of saved posts
 
     @property
     def collection(self) -> str:
@@ -55,7 +56,7 @@ class Task(StrEnum):
     SWITCH_PUSH_PULL = "switch_push_pull"  # mark an author's follows as pulled, or as pushed again
     COMPUTE_INTERESTS = "compute_interests"  # compute a viewer's interests from what they did
     REFRESH_FEED = "refresh_feed"  # rebuild or trim a home feed, or drop it while its owner stays away
-    SCREEN = "screen"  # look at a new comment, post or profile: moderators may have to see it, or nobody
+    SCREEN = "screen"  # look at new words or images: moderators may have to see it, or nobody
     ACCEPT_REQUESTS = "accept_requests"  # accept the follow requests of an account that went public
     MOVE_FILES = "move_files"  # move files to the area that fits who may see the images
     REMOVE_FOLLOWS = "remove_follows"  # end follows both ways after a block
@@ -172,6 +173,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.SCREEN, Fact.COMMENT): JobSpec("screening", batch=20, concurrency=1),
     (Task.SCREEN, Fact.POST): JobSpec("screening", seconds=60, concurrency=2),
     (Task.SCREEN, Fact.USER): JobSpec("screening", concurrency=2),
+    (Task.SCREEN, Fact.COLLECTION): JobSpec("screening", concurrency=2),
     (Task.MOVE_FILES, Fact.POST): JobSpec("files", seconds=_LONG),
     (Task.MOVE_FILES, Fact.USER): JobSpec("files", seconds=_LONG),
     (Task.REMOVE_FOLLOWS, Fact.BLOCK): JobSpec("janitor"),

@@ -63,6 +63,7 @@ _FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
     (Task.SCREEN, Fact.COMMENT): screen_comments.screen_comments,
     (Task.SCREEN, Fact.POST): screen_content.screen_post,
     (Task.SCREEN, Fact.USER): screen_content.screen_profile,
+    (Task.SCREEN, Fact.COLLECTION): screen_content.screen_collection,
     (Task.MOVE_FILES, Fact.POST): move_files.move_files_of_post,
     (Task.MOVE_FILES, Fact.USER): move_files.move_files_of_user,
     (Task.REMOVE_FOLLOWS, Fact.BLOCK): remove_follows.remove_follows,

@@ -11,6 +11,9 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.jobs.idempotency import Idempotency, delete_keeping_keys, find_earlier
+from datasources.jobs.outbox import add_pending, mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
+from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.pages import find_page
@@ -20,9 +23,11 @@ from datasources.mongo.transactions import in_transaction
 from datasources.saves.collection_posts import CollectionPostStore, PostChange
 from datasources.saves.savers import SaverStore
 from domain.errors import NotFound
+from domain.jobs import Fact, Task
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.saves import SECRET_BYTES, CollectionRecord, split_share_key
 
+_SCREENED = {"name", "description", "is_public", "secret"}  # the words, and who may see them
 _EMPTIED: Document = {
     "deleted": True,
     "name": "",
@@ -35,19 +40,22 @@ _EMPTIED: Document = {
 class CollectionStore(BatchedReads[CollectionRecord]):
     """The collection `collections`. Deleted ones, which keep keys of retries for a day, are read too, and marked."""
 
-    def __init__(self, database: Database, savers: SaverStore, collection_posts: CollectionPostStore) -> None:
+    def __init__(
+        self, database: Database, job_queue: JobQueue, savers: SaverStore, collection_posts: CollectionPostStore
+    ) -> None:
         super().__init__(
             database["collections"], CollectionRecord, partial(AlwaysShardedIds().with_accounts, "owner_id")
         )
         self._client = database.client
         self._collections = database["collections"]
+        self._job_queue = job_queue
         self._savers = savers
         self._posts = collection_posts
 
     async def create(
         self, owner_id: ObjectId, values: Mapping[str, Any], now: datetime, idempotency: Idempotency | None
     ) -> CollectionRecord:
-        """A new collection without posts; a repeated key returns the first one. Atomic.
+        """A new collection without posts, its screening pending; a repeated key returns the first one. Atomic.
 
         Raises Refusal (TOO_MANY_COLLECTIONS, IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
         """
@@ -61,6 +69,7 @@ class CollectionStore(BatchedReads[CollectionRecord]):
                 "deleted": False,
                 **values,
                 **(idempotency.fields() if idempotency else {}),
+                **(pending_fields(self._job_queue.screening, now) if self._job_queue.screening else {}),
             }
             await self._savers.add_collection(owner_id, session)
             await self._collections.insert_one(document, session=session)
@@ -74,6 +83,7 @@ class CollectionStore(BatchedReads[CollectionRecord]):
                 document = await find_earlier(self._collections, "owner_id", owner_id, idempotency)
                 if document is None:
                     raise
+            await self._job_queue.enqueue_pending(Fact.COLLECTION, [document])
         return CollectionRecord.from_document(document)
 
     async def update(
@@ -87,8 +97,9 @@ class CollectionStore(BatchedReads[CollectionRecord]):
     ) -> CollectionRecord:
         """Sets fields of an own collection (None clears one), and changes its posts; returns it as it is then.
 
-        With `is_shared` it has a secret afterwards, or none; one that it has stays. Atomic and safe to repeat. Raises
-        NotFound for a collection that is not there, and for a post that is not in it.
+        With `is_shared` it has a secret afterwards, or none; one that it has stays. Screening is pending if words, or
+        who may see it, are given. Atomic and safe to repeat. Raises NotFound for a collection that is not there, and
+        for a post that is not in it.
         """
         one = {"_id": collection_id, "owner_id": owner_id, "deleted": False}
         fields: Document = {name: {"$literal": value} for name, value in values.items()}
@@ -97,7 +108,9 @@ class CollectionStore(BatchedReads[CollectionRecord]):
             fields["secret"] = {"$ifNull": ["$secret", new_secret]} if is_shared else "$$REMOVE"
 
         async def apply(session: Session) -> Document:
-            pipeline = [{"$set": fields}] if fields else [{"$set": {"deleted": False}}]
+            pipeline = [{"$set": fields or {"deleted": False}}]
+            if self._job_queue.screening and _SCREENED & fields.keys():
+                pipeline.append(add_pending(self._job_queue.screening, clock.now()))
             document = await self._collections.find_one_and_update(one, pipeline, return_document=True, session=session)
             if document is None:
                 raise NotFound("collection", field=["collectionId"])
@@ -107,7 +120,16 @@ class CollectionStore(BatchedReads[CollectionRecord]):
             await self._posts.change(owner_id, collection_id, changes, session)
             return document
 
-        return CollectionRecord.from_document(await in_transaction(self._client, apply))
+        document = await in_transaction(self._client, apply)
+        await self._job_queue.enqueue_pending(Fact.COLLECTION, [document])
+        return CollectionRecord.from_document(document)
+
+    async def mark_screened(self, collection: CollectionRecord) -> None:
+        """Marks its screening done, unless its words, or who may see them, have changed since it was read."""
+        same: Document = {
+            name: getattr(collection, name) for name in ("owner_id", "name", "description", "is_public", "secret")
+        }
+        await self._collections.update_one({"_id": collection.id, **same}, mark_done(Task.SCREEN))
 
     async def delete(self, owner_id: ObjectId, collection_id: ObjectId) -> None:
         """Deletes an own collection; its posts stay saved. Atomic and safe to repeat.

@@ -18,10 +18,10 @@ from domain.mails import TokenPurpose
 from domain.records.moderation import ReportRecord
 from domain.records.posts import PostRecord
 from tests.support.auditing import audit
-from tests.support.factories import World, opened
+from tests.support.factories import World, now, opened
 from workers.handlers.known_images import KnownImages, UnknownMatchingError, perceptual_hash
 from workers.handlers.screen_comments import ScreenFailed, UnknownScreenError
-from workers.handlers.screen_content import check_screening, screen_post, screen_profile
+from workers.handlers.screen_content import check_screening, screen_collection, screen_post, screen_profile
 
 
 async def no_digits(screened: ScreenedContent) -> Finding:
@@ -95,6 +95,58 @@ async def test_a_caption_with_a_blocked_word_is_reported_once_and_stays(screened
     assert await pending(screened, Fact.POST) == []
     queue = await screened.sources.database["cases"].find({"target_id": post.id}).to_list()
     assert [case["status"] for case in queue] == ["OPEN"]
+    await audit(screened, has_files=False)
+
+
+COLLECTED = "Screening: collection 'Casino nights': blocked word: casino"
+
+
+@pytest.mark.parametrize("given", [{"is_public": True}, {"is_shared": True}])
+async def test_the_owner_of_a_collection_is_reported_when_others_may_see_its_words(
+    screened: World, given: dict[str, bool]
+) -> None:
+    ana, collections = await screened.user(), screened.sources.saved.collections
+    values = {"name": "Casino nights", "description": None, "is_public": False}
+    made = await collections.create(ana.id, values, now(), None)
+    await screened.drain()
+    assert await notes_about(screened, ana.id) == []
+    is_shared = given.pop("is_shared", None)
+    await collections.update(ana.id, made.id, given, is_shared=is_shared)
+    await screened.drain()
+    for _ in range(2):
+        await screen_collection(screened.tools, str(made.id))
+    assert await notes_about(screened, ana.id) == [COLLECTED]
+    assert await pending(screened, Fact.COLLECTION) == []
+    await audit(screened, has_files=False)
+
+
+async def test_a_collection_is_screened_when_it_is_made_renamed_and_described(screened: World) -> None:
+    collections = screened.sources.saved.collections
+    for first, then, found in (
+        ({"name": "Casino nights"}, {}, COLLECTED),
+        ({"name": "nights"}, {"name": "Casino nights"}, COLLECTED),
+        ({"name": "nights"}, {"description": "Casino"}, COLLECTED.replace("Casino nights", "nights")),
+        ({"name": "nights"}, {"description": "stars"}, None),
+    ):
+        ana = await screened.user()
+        made = await collections.create(ana.id, {**first, "is_public": True}, now(), None)
+        await screened.drain()
+        if then:
+            await collections.update(ana.id, made.id, then)
+            await screened.drain()
+        assert await notes_about(screened, ana.id) == ([] if found is None else [found])
+
+
+async def test_a_collection_that_changes_during_its_screening_is_screened_again(screened: World) -> None:
+    ana, collections = await screened.user(), screened.sources.saved.collections
+    made = await collections.create(ana.id, {"name": "nights", "is_public": True}, now(), None)
+    await collections.update(ana.id, made.id, {"name": "Casino nights"})
+    await collections.mark_screened(made)  # as it was before
+    await screened.drain()
+    assert await notes_about(screened, ana.id) == [COLLECTED]
+    await collections.update(ana.id, made.id, {"name": "casino"})
+    await collections.delete(ana.id, made.id)
+    await screened.drain()
     await audit(screened, has_files=False)
 
 

@@ -1,4 +1,4 @@
-"""Posts and profiles are screened, while they are visible already: what is found becomes a report for moderators."""
+"""Posts, profiles and collections are screened while they are visible: what is found is reported to moderators."""
 
 import asyncio
 from functools import cache
@@ -52,10 +52,28 @@ async def screen_profile(tools: Tools, key: str) -> None:
     await sources.moderation.screening.mark_user_screened(user)
 
 
-async def _screen(sources: Sources, content: ScreenedContent) -> None:
+async def screen_collection(tools: Tools, key: str) -> None:
+    """Reports the owner of a collection that others may see if screening finds something in its name or description.
+
+    Safe to run twice, as `screen_post`.
+    """
+    sources = tools.sources
+    (collection,) = await sources.saved.collections.by_ids([ObjectId(key)])
+    if collection is None or collection.deleted:
+        return
+    (owner,) = await sources.users.by_ids([collection.owner_id])
+    if owner is not None and (collection.is_public or collection.secret is not None):
+        target = Target(id=owner.id, type=ReportTargetType.USER, subject_id=owner.id)
+        texts = (collection.name, collection.description or "")
+        content = ScreenedContent(target=target, owner=owner, texts=texts, images=())
+        await _screen(sources, content, where=f"collection {collection.name!r}: ")
+    await sources.saved.collections.mark_screened(collection)
+
+
+async def _screen(sources: Sources, content: ScreenedContent, where: str = "") -> None:
     found = await _in_words(sources.settings, content) or await _in_images(sources, content)
     if found is not None:
-        note = f"Screening: {found}"[:REPORT_NOTE_MAX]
+        note = f"Screening: {where}{found}"[:REPORT_NOTE_MAX]
         report = sources.moderation.reports.report
         await report(SCREENING_ID, content.target, ReportReason.OTHER, note, clock.now())
 
