@@ -55,10 +55,22 @@ class ListingStore:
         query = {"_id": author_id, "outbox": Task.LIST.value}
         return await self._users.find_one(query, {"_id": 1}) is not None
 
-    async def relist(self, author_id: ObjectId, after: ObjectId | None, limit: int) -> list[ObjectId]:
-        """Makes LIST pending for up to `limit` posts of an account that come after one; returns them, in order.
+    async def relisted_to(self, author: UserRecord) -> ObjectId | None:
+        """The last post that `relist` has been through since the account changed; None if it begins."""
+        query = {"_id": author.id, "relisted.version": author.version}
+        found = await self._users.find_one(query, {"relisted": 1})
+        return None if found is None else found["relisted"]["to"]
 
-        Only posts that have topics, or are listed. Safe to repeat.
+    async def note_relisted(self, author: UserRecord, to: ObjectId | None) -> None:
+        """Stores how far `relist` has been; None removes it. Safe to repeat."""
+        noted: Document = {"$set": {"relisted": {"version": author.version, "to": to}}}
+        await self._users.update_one({"_id": author.id}, {"$unset": {"relisted": ""}} if to is None else noted)
+
+    async def relist(self, author_id: ObjectId, after: ObjectId | None, limit: int) -> list[ObjectId]:
+        """Lists up to `limit` posts of an account that come after one, as `list_posts`; returns them, in order.
+
+        Only posts that have topics, or are listed. Makes LIST pending for them first, so that this conflicts with
+        whatever lists them by an older state of the account. Safe to repeat, and to stop half way.
         """
         query: Document = {
             "author_id": author_id,
@@ -70,7 +82,7 @@ class ListingStore:
         if ids:
             own = {"_id": {"$in": ids}, "author_id": author_id}
             await self._uncached_posts.update_many(own, [add_pending([Task.LIST], clock.now())], hint=BY_ID)
-            await self._job_queue.enqueue(Job(Task.LIST, Fact.POST, str(post_id)) for post_id in ids)
+            await self.list_posts(ids)
         return ids
 
     async def take_off(self, post_id: ObjectId) -> None:

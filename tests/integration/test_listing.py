@@ -1,7 +1,7 @@
 """Posts are listed under their hashtags exactly while strangers may see them, and counted exactly."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.moderation.deciding import Ruling
-from domain.jobs import Task
+from domain.jobs import Job, Task
 from domain.paging import Page, PageRequest
 from domain.records.moderation import ModerationAction, ReportTargetType, Target
 from domain.records.posts import PostRecord
@@ -239,6 +239,65 @@ async def test_an_account_that_turns_private_while_its_post_is_listed_is_not_lis
     await world.drain()
     assert await listed(world, name) == []
     assert await count(world, name) == 0
+
+
+@pytest.fixture
+def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call goes through four posts of an account."""
+    monkeypatch.setattr(list_posts, "CHUNK", 2)
+    monkeypatch.setattr(list_posts, "CHUNKS", 2)
+
+
+@pytest.mark.usefixtures("short_calls")
+async def test_an_account_that_turns_private_is_taken_off_in_steps_without_a_job_for_each_post(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, author = new_name(), await own.user()
+    enqueue, tasks = own.sources.job_queue.enqueue, set[Task]()
+
+    async def note(jobs: Iterable[Job]) -> None:
+        jobs = list(jobs)
+        tasks.update(job.task for job in jobs)
+        await enqueue(jobs)
+
+    posts = [await own.post(author, hashtags=[name]) for _ in range(9)]
+    await own.drain()
+    await go_private(own, posts[0], author)
+    monkeypatch.setattr(own.sources.job_queue, "enqueue", note)
+    for left in (5, 1):
+        assert await list_posts.list_posts_of_user(own.tools, str(author.id)) == [str(author.id)]
+        assert await listed(own, name) == [post.id for post in reversed(posts)][:left]
+    assert await list_posts.list_posts_of_user(own.tools, str(author.id)) == ()
+    assert tasks == {Task.COUNT}
+    assert await listed(own, name) == []
+    (account,) = await own.sources.database["users"].find({"_id": author.id}).to_list()
+    assert Task.LIST.value not in account.get("outbox", ())
+    assert "relisted" not in account
+
+
+@pytest.mark.usefixtures("short_calls")
+async def test_listing_an_account_goes_on_where_a_worker_died_and_anew_after_a_change(own: World) -> None:
+    name, author = new_name(), await own.user()
+    posts = [await own.post(author, hashtags=[name]) for _ in range(6)]
+    await own.drain()
+    await go_private(own, posts[0], author)
+
+    async def die() -> None:
+        raise asyncio.CancelledError
+
+    calls = 0
+    while await listed(own, name) != [posts[5].id, posts[4].id]:
+        with (
+            pytest.raises(asyncio.CancelledError),
+            interruption(own.sources.listings, "note_relisted", die, after=True),
+        ):
+            await list_posts.list_posts_of_user(own.tools, str(author.id))
+        calls += 1
+    assert calls == 2
+    await go_public(own, posts[0], author)
+    await own.drain()
+    assert await listed(own, name) == [post.id for post in reversed(posts)]
+    assert await count(own, name) == 6
 
 
 async def test_a_worker_that_dies_leaves_the_rest_to_another(world: World) -> None:

@@ -1,11 +1,14 @@
 """Posts are listed under their topics while strangers may see them."""
 
+from collections.abc import Collection
+
 from bson import ObjectId
 
-from domain.jobs import Task
+from domain.jobs import JOBS, Fact, Task
 from workers.runtime.handler import RetryLater, Tools
 
-CHUNK = 200  # posts of an account in one step
+CHUNK = JOBS[Task.LIST, Fact.POST].batch  # posts of an account in one transaction
+CHUNKS = 20  # of one call
 
 
 async def list_posts(tools: Tools, *keys: str) -> None:
@@ -13,16 +16,23 @@ async def list_posts(tools: Tools, *keys: str) -> None:
     await tools.sources.listings.list_posts([ObjectId(key) for key in keys])
 
 
-async def list_posts_of_user(tools: Tools, key: str) -> None:
-    """Makes the listing of every post of an account pending that strangers may see from now on, or not any more.
+async def list_posts_of_user(tools: Tools, key: str) -> Collection[str]:
+    """Lists every post of an account that strangers may see from now on, or takes off those that they may not any more.
 
-    Safe to run twice and to stop half way. Raises RetryLater if the account changes meanwhile; then it begins anew.
+    An account with very many posts takes several calls; one goes on where another has stopped or was killed. Safe to
+    run twice. Raises RetryLater if the account changes meanwhile; then it begins anew.
     """
-    sources, author_id, after = tools.sources, ObjectId(key), None
+    sources, author_id = tools.sources, ObjectId(key)
     (author,) = await sources.users.by_ids([author_id])
     if author is None or not await sources.listings.is_pending(author_id):
-        return
-    while chunk := await sources.listings.relist(author_id, after, CHUNK):
-        after = chunk[-1]
-    if not await sources.users.mark_done(author, Task.LIST):
-        raise RetryLater
+        return ()
+    after = await sources.listings.relisted_to(author)
+    for _ in range(CHUNKS):
+        chunk = await sources.listings.relist(author_id, after, CHUNK)
+        after = chunk[-1] if chunk else None
+        await sources.listings.note_relisted(author, after)
+        if after is None:
+            if not await sources.users.mark_done(author, Task.LIST):
+                raise RetryLater
+            return ()
+    return [key]
