@@ -60,7 +60,23 @@ def steps(life: FullAccount) -> list[tuple[str, dict[str, Any]]]:
     uploads = [to_global_id("MediaUpload", each) for each in life.uploads]
     image = {"uploadId": uploads[-1], "taggedUsers": [{**cat, "x": 0.1, "y": 0.2}]}
     announced = {"format": "PNG", "byteSize": 10, "sha256": "00" * 32}
+    collection = {"collectionId": to_global_id("Collection", life.collection_id)}
+    no_collection = {"collectionId": bob["userId"]}
+    in_one = {**post, "collectionIds": [collection["collectionId"]]}
     return [
+        *((name, each) for name in ("savePost", "unsavePost", "savePost") for each in (post, own, no_post)),
+        *(("savePost", each) for each in (in_one, {**post, "collectionIds": [bob["userId"]]}, in_one)),
+        *(("createCollection", {"name": name, "idempotencyKey": "1"}) for name in ("dusk", "dusk", "dawn", "")),
+        *(
+            ("updateCollection", {**each, "name": "sea", "isShared": True, "coverPostId": post["postId"]})
+            for each in (collection, no_collection)
+        ),
+        ("updateCollection", {**collection, "posts": [{**post, "note": "first"}], "isPublic": True}),
+        ("updateCollection", {**collection, "posts": [{**no_post}]}),
+        *((name, {"name": tag}) for name in ("followHashtag", "unfollowHashtag") for tag in ("Land", "land", "a b")),
+        *(("approveTag", each) for each in (post, own, no_post)),
+        *(("updatePreferences", {"approvesTags": value, "isInSearch": False}) for value in (True, None)),
+        *(("deleteCollection", each) for each in (collection, collection, no_collection)),
         *((name, each) for name in ("unlikePost", "likePost", "likePost") for each in (post, own, no_post)),
         *((name, comment) for name in ("unlikeComment", "likeComment", "deleteComment", "deleteComment")),
         *(

@@ -350,11 +350,19 @@ async def test_turned_off_nothing_is_counted(limited_settings: Settings, redis: 
     assert charge.throttle() is None
 
 
-async def test_searches_count_each_of_an_account_or_else_of_an_address(http: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    ("search", "address"),
+    [
+        ('{ search(query: "x") { edges { cursor } } }', "10.1.0.9"),
+        ("{ placesNear(latitude: 1, longitude: 2) { edges { cursor } } }", "10.1.0.10"),
+    ],
+)
+async def test_searches_count_each_of_an_account_or_else_of_an_address(
+    http: httpx2.AsyncClient, search: str, address: str
+) -> None:
     ana = await Person.register(http)
     aliases = " ".join(f'a{number}: suggestHandles(prefix: "x") {{ id }}' for number in range(4))
-    signed_in, stranger = {"authorization": f"Bearer {ana.token}"}, {"x-forwarded-for": "10.1.0.9"}
-    search = '{ search(query: "x") { edges { cursor } } }'
+    signed_in, stranger = {"authorization": f"Bearer {ana.token}"}, {"x-forwarded-for": address}
     assert (await post(http, f"{{ {aliases} }}", **signed_in)).status_code == 200
     for headers, uses in ((signed_in, 4), (stranger, 3)):
         for _ in range(uses):

@@ -37,6 +37,7 @@ class FullAccount:
     post: PostRecord
     bobs_post: PostRecord
     comment: CommentRecord
+    collection_id: ObjectId
     uploads: Sequence[ObjectId]
 
 
@@ -83,7 +84,7 @@ async def create_full_account(world: World, *, is_private: bool = False) -> Full
     post = await create_post_with_files(world, ana, [await create_upload(world, ana) for _ in range(2)], [bob])
     bobs_post = await create_post_with_files(world, bob, [await create_upload(world, bob)], [ana, cat])
     comment = await _create_dialogue(world, ana, bob, cat, post, bobs_post)
-    await _save(world, ana, bob, post, bobs_post)
+    collection_id = await _save(world, ana, bob, post, bobs_post)
     await world.open_feeds(ana, bob, cat)
     await _create_reading_state(world, ana, bob, bobs_post)
     await _create_moderation(world, ana, bob, cat, post)
@@ -98,6 +99,7 @@ async def create_full_account(world: World, *, is_private: bool = False) -> Full
         post=post,
         bobs_post=bobs_post,
         comment=comment,
+        collection_id=collection_id,
         uploads=[*uploads, *await _begin_uploads(world, ana)],
     )
 
@@ -174,15 +176,17 @@ async def _create_dialogue(
     return comment
 
 
-async def _save(world: World, ana: UserRecord, bob: UserRecord, post: PostRecord, bobs_post: PostRecord) -> None:
-    """Saves and collections of both, with each other's posts."""
-    saved = world.sources.saved
+async def _save(world: World, ana: UserRecord, bob: UserRecord, post: PostRecord, bobs_post: PostRecord) -> ObjectId:
+    """Saves and collections of both, with each other's posts; returns Ana's collection."""
+    saved, made_by = world.sources.saved, dict[ObjectId, ObjectId]()
     for saver, other in ((ana, bobs_post), (bob, post)):
         values = {"name": "light", "is_public": True}
         key = Idempotency.of(f"collection of {saver.username}", "createCollection", {})
         made = await saved.collections.create(saver.id, values, now(), key)
+        made_by[saver.id] = made.id
         await saved.posts.save(saver.id, other.id, now(), [made.id])
         await saved.collections.update(saver.id, made.id, {"cover_post_id": other.id}, is_shared=True)
+    return made_by[ana.id]
 
 
 async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, bobs_post: PostRecord) -> None:

@@ -13,7 +13,8 @@ HASHTAG = "sea"  # of every post
 PERSON = """username isPrivate followerCount followingCount
   viewerFollowState viewerIsFollowed viewerHasBlocked viewerHasMuted"""
 COMMENT = "id likeCount viewerHasLiked"
-POST = f"{COMMENT} commentCount"
+POST = f"{COMMENT} commentCount viewerHasSaved"
+SAVED = "savedPosts(first: 50) { edges { postId node { id } } }"
 PAGES = f"""query ($people: [ID!]!, $posts: [ID!]!, $comments: [ID!]!) {{
   people: nodes(ids: $people) {{ ... on User {{
     {PERSON} postCount
@@ -32,7 +33,11 @@ PAGES = f"""query ($people: [ID!]!, $posts: [ID!]!, $comments: [ID!]!) {{
   }} }}
   feed(first: 50) {{ edges {{ node {{ id }} }} }}
   hashtag(name: "{HASHTAG}") {{ viewerIsFollowing postCount posts(first: 50) {{ edges {{ node {{ id }} }} }} }}
-  viewer {{ followRequests(first: 50) {{ edges {{ node {{ username }} }} }} }}
+  viewer {{
+    followRequests(first: 50) {{ edges {{ node {{ username }} }} }}
+    {SAVED}
+    collections(first: 50) {{ edges {{ node {{ savedPostCount {SAVED} }} }} }}
+  }}
 }}"""
 # The model knows no decisions of moderators but what they hide.
 _KINDS = " ".join(kind for kind in NotificationKind if kind is not NotificationKind.DECIDED)
@@ -70,7 +75,10 @@ def flat(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "edges" in value:
-        return [flat(edge["node"]) for edge in value["edges"]]
+        # A saved post that the viewer does not see any more leaves its id.
+        return [
+            (edge["postId"], flat(edge["node"])) if "postId" in edge else flat(edge["node"]) for edge in value["edges"]
+        ]
     if len(value) == 1 and value.keys() <= {"id", "username"}:
         return next(iter(value.values()))
     return {name: flat(item) for name, item in value.items()}

@@ -91,7 +91,10 @@ class Expected:
         """A post without its lists."""
         comments = [comment for comment in self.model.comments if comment.post is post]
         thing = self.thing(post)
-        return thing and thing | {"commentCount": self._total([comment.counts for comment in comments])}
+        return thing and thing | {
+            "commentCount": self._total([comment.counts for comment in comments]),
+            "viewerHasSaved": post in self.model.saved[self.viewer],
+        }
 
     def post_page(self, post: Thing) -> dict[str, Any] | None:
         """A post with its lists."""
@@ -145,6 +148,17 @@ class Expected:
             if post.listed.now and model.sees(viewer, post) and (viewer, post.author) not in model.mutes
         ]
         return Among([post.id for post in may if post.listed.counted == {True}], [post.id for post in may])
+
+    def saved(self, posts: Sequence[Thing]) -> Among:
+        """Posts that the viewer has saved, in their order. Deleted ones stay until what hangs on them is removed."""
+        left = [post for post in posts if post.exists.counted != {False}]
+        shown = {post.id: (post.id, post.id if self.model.sees(self.viewer, post) else None) for post in left}
+        return Among([shown[post.id] for post in left if post.exists.now], list(shown.values()))
+
+    def collection(self) -> dict[str, Any]:
+        """The viewer's collection."""
+        posts = self.saved(self.model.collected[self.viewer])
+        return {"savedPostCount": Between(len(posts.must), len(posts.may)), "savedPosts": posts}
 
     def requests(self) -> Among:
         """The people who ask to follow the viewer."""

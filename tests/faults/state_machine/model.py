@@ -79,6 +79,8 @@ class Model:
         self.blocks: set[tuple[str, str]] = set()
         self.mutes: set[tuple[str, str]] = set()
         self.follows_hashtag: set[str] = set()
+        self.saved: dict[str, list[Thing]] = {person: [] for person in self.people}  # latest first
+        self.collected: dict[str, list[Thing]] = {person: [] for person in self.people}  # in their only collection
         self.states: dict[tuple[str, str], str] = {}
         self.follows = {pair: Fact() for pair in product(self.people, self.people)}
         self.notified: dict[Subject, dict[str, set[bool]]] = {}
@@ -251,6 +253,23 @@ class Model:
                 del self.notified[subject][viewer]
                 self._pending.pop((subject, viewer), None)
         return None
+
+    def save(self, viewer: str, post: Thing, *, collects: bool) -> str | None:
+        """Saves a post, in the viewer's collection or in none."""
+        if not self.sees(viewer, post):
+            return NOT_FOUND
+        for posts, has in ((self.saved[viewer], True), (self.collected[viewer], collects)):
+            if has and post not in posts:
+                posts.insert(0, post)
+            elif not has and post in posts:
+                posts.remove(post)
+        return None
+
+    def unsave(self, viewer: str, post: Thing) -> None:
+        """Takes a post out of what the viewer has saved, also one that they do not see any more."""
+        for posts in (self.saved[viewer], self.collected[viewer]):
+            if post in posts:
+                posts.remove(post)
 
     def follow(self, viewer: str, other: str) -> str | None:
         """Follows, or asks to follow a private account."""

@@ -58,6 +58,7 @@ class Stage:
         self.model = Model(PEOPLE)
         self.jobs: dict[Job, None] = {}
         self._users: dict[str, UserRecord] = {}
+        self._collections: dict[str, str] = {}
 
     async def begin(self) -> None:
         """Empties the world and registers the people."""
@@ -65,7 +66,9 @@ class Stage:
         await empty(self.world)
         for name in PEOPLE:
             register = self.world.sources.users.register
-            self._users[name] = await register(name, f"{name}@example.com", "no hash", name.title(), now())
+            user = self._users[name] = await register(name, f"{name}@example.com", "no hash", name.title(), now())
+            made = await self.world.sources.saved.collections.create(user.id, {"name": "light"}, now(), None)
+            self._collections[name] = to_global_id("Collection", made.id)
 
     async def act(self, viewer: str, mutation: str, answer: str, verdict: str | None, **given: Any) -> Any:
         """Sends a mutation, which the product must judge as the model did. Returns the payload if it was done."""
@@ -90,11 +93,16 @@ class Stage:
         if payload is not None:
             assert payload["user"] == self.answer_to(viewer).person(other)
 
-    async def act_on_post(self, viewer: str, mutation: str, verdict: str | None, post: Thing, **given: str) -> None:
+    async def act_on_post(self, viewer: str, mutation: str, verdict: str | None, post: Thing, **given: Any) -> None:
         """Sends a mutation whose answer must show a post as it is now."""
         payload = await self.act(viewer, mutation, f"post {{ {POST} }}", verdict, **given)
         if payload is not None:
             assert payload["post"] == self.answer_to(viewer).post(post)
+
+    async def save(self, viewer: str, verdict: str | None, post: Thing, *, collects: bool) -> None:
+        """Saves a post, in the viewer's collection or in none."""
+        ids = [self._collections[viewer]] if collects else []
+        await self.act_on_post(viewer, "savePost", verdict, post, postId=post.id, collectionIds=ids)
 
     async def act_on_comment(self, viewer: str, mutation: str, verdict: str | None, comment: Thing) -> None:
         """Sends a mutation whose answer must show a comment as it is now."""
@@ -278,7 +286,11 @@ class Stage:
             "comments": [expected.comment_page(comment) for comment in model.comments],
             "feed": expected.feed(),
             "hashtag": expected.hashtag(),
-            "viewer": {"followRequests": expected.requests()},
+            "viewer": {
+                "followRequests": expected.requests(),
+                "savedPosts": expected.saved(model.saved[viewer]),
+                "collections": [expected.collection()],
+            },
         }, f"what {viewer} sees"
 
     async def check_notifications(self, viewer: str) -> None:

@@ -147,6 +147,18 @@ class Activity(AsyncMachine):
         name = "likePost" if likes else "unlikePost"
         self.run(self.stage.act_on_post(viewer, name, verdict, post, postId=post.id))
 
+    @rule(viewer=people, post=posts, collects=st.booleans())
+    def save(self, viewer: str, post: Thing, collects: bool) -> None:
+        self.back(viewer)
+        verdict = self.refusal(viewer) or self.model.save(viewer, post, collects=collects)
+        self.run(self.stage.save(viewer, verdict, post, collects=collects))
+
+    @rule(viewer=people, post=posts)
+    def unsave(self, viewer: str, post: Thing) -> None:
+        self.back(viewer)
+        self.model.unsave(viewer, post)
+        self.run(self.stage.act_on_post(viewer, "unsavePost", None, post, postId=post.id))
+
     @rule(viewer=people, comment=comments, likes=st.booleans())
     def like_comment(self, viewer: str, comment: Thing, likes: bool) -> None:
         self.back(viewer)
