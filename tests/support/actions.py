@@ -44,6 +44,17 @@ class Like:
 
 
 @dataclass(frozen=True)
+class Save:
+    """A user saves a post, which is idempotent."""
+
+    user_id: ObjectId
+    post_id: ObjectId
+
+    async def do(self, world: World) -> None:
+        await world.sources.saved.posts.save(self.user_id, self.post_id, now())
+
+
+@dataclass(frozen=True)
 class Comment:
     """A user comments on a post, with an idempotency key."""
 
@@ -98,13 +109,17 @@ class Publish:
 def random_actions(
     rng: Random, users: Sequence[UserRecord], posts: Sequence[PostRecord], size: int, data: Callable[[], bytes] = bytes
 ) -> list[Action]:
-    """Likes (half), comments, follows and new posts (of `data()`) in random order. No like or follow comes twice."""
+    """Likes (half), comments, follows and new posts (of `data()`) in random order, and a tenth more saves.
+
+    No like, follow or save comes twice.
+    """
     pairs = [(user.id, post.id) for user in users for post in posts]
     others = [(user.id, other.id) for user in users for other in users if user is not other]
     actions: list[Action] = [Like(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 2)]
     actions += [Follow(user_id, other_id) for user_id, other_id in rng.sample(others, size // 5)]
     actions += [Publish(users[n % len(users)].id, f"post {n}", data()) for n in range(size // 40)]
     actions += [Comment(*rng.choice(pairs), f"comment {n}") for n in range(size - len(actions))]
+    actions += [Save(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 10)]
     rng.shuffle(actions)
     return actions
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from domain.limits import PREVIEW_COMMENTS
 from domain.records.posts import PostRecord
-from tests.support.actions import Action, Comment, Follow, Like, Publish
+from tests.support.actions import Action, Comment, Follow, Like, Publish, Save
 from tests.support.factories import World
 
 Pair = tuple[ObjectId, ObjectId]
@@ -23,6 +23,8 @@ class Outcomes:
     posts: Counter[str] = field(default_factory=Counter)
     comments: Counter[str] = field(default_factory=Counter)
     follows: Counter[Pair] = field(default_factory=Counter)
+    saves: Counter[Pair] = field(default_factory=Counter)
+    save_counts: Counter[ObjectId] = field(default_factory=Counter)
     like_counts: Counter[ObjectId] = field(default_factory=Counter)
     comment_counts: Counter[ObjectId] = field(default_factory=Counter)
     previews: dict[ObjectId, list[ObjectId]] = field(default_factory=dict)
@@ -35,11 +37,18 @@ class Outcomes:
 
     @property
     def facts(self) -> Counter[Any]:
-        return self.likes + self.posts + self.comments + self.follows
+        return self.likes + self.posts + self.comments + self.follows + self.saves
 
     @property
     def sums(self) -> Counter[Any]:
-        counts = self.like_counts, self.comment_counts, self.follower_counts, self.following_counts, self.post_counts
+        counts = (
+            self.like_counts,
+            self.comment_counts,
+            self.follower_counts,
+            self.following_counts,
+            self.post_counts,
+            self.save_counts,
+        )
         return (
             Counter({(n, key): number for n, each in enumerate(counts) for key, number in each.items()}) + self.notified
         )
@@ -68,6 +77,9 @@ async def expected_outcomes(world: World, actions: Sequence[Action], posts: Sequ
                 outcomes.like_counts[post_id] += 1
                 if user_id != author_of[post_id]:
                     outcomes.notified[author_of[post_id], f"POST_LIKED:{post_id}"] += 1
+            case Save(user_id, post_id):
+                outcomes.saves[user_id, post_id] += 1
+                outcomes.save_counts[user_id] += 1
             case Comment(user_id, post_id, key):
                 outcomes.comments[key] += 1
                 outcomes.comment_counts[post_id] += 1
@@ -93,6 +105,8 @@ async def stored_outcomes(world: World) -> Outcomes:
         posts=Counter(_key(row) for row in posts if "idempotency_key" in row),
         comments=Counter(_key(row) for row in await _all(world, "comments")),
         follows=Counter((row["follower_id"], row["followee_id"]) for row in await _all(world, "follows")),
+        saves=Counter((row["saver_id"], row["post_id"]) for row in await _all(world, "saves")),
+        save_counts=_counter(await _all(world, "savers"), "save_count"),
         like_counts=_counter(posts, "like_count"),
         comment_counts=_counter(posts, "comment_count"),
         previews={row["_id"]: row["preview_comment_ids"] for row in posts if row.get("preview_comment_ids")},
