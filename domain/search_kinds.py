@@ -9,3 +9,4 @@ class SearchKind(StrEnum):
     PEOPLE = "PEOPLE"
     HASHTAGS = "HASHTAGS"
     PLACES = "PLACES"
+    POSTS = "POSTS"

@@ -1,8 +1,9 @@
-"""Finding people, hashtags and places by what their names begin with."""
+"""Finding people, hashtags and places by what their names begin with, and posts by their words."""
 
 from typing import Annotated
 
 import strawberry
+from bson import ObjectId
 
 from domain.errors import BadInput
 from domain.limits import PAGE_SIZE_MAX, SEARCH_QUERY_MAX, SUGGESTIONS_DEFAULT
@@ -12,6 +13,7 @@ from domain.records.users import UserRecord
 from domain.search_keys import query_key
 from domain.topics import TopicKind
 from resolvers.found_people import found_page, suggested
+from resolvers.found_posts import found_posts
 from resolvers.found_topics import found_topics
 from resolvers.rate_limits import count_use
 from resolvers.root_fields import query
@@ -33,7 +35,10 @@ _TEXT = f"Up to {SEARCH_QUERY_MAX} characters; case, accents and spaces make no 
     "they have, about. If few are found, accounts follow whose handle, name or word of the name differs by one typing "
     "error. The list has nobody whom the viewer may not meet, and nobody who does not want to be found; these are "
     "found by their whole handle, and by people they know. HASHTAGS are found by their beginning, and PLACES by that "
-    "of any word of their name, if posts that everybody may see are listed under them, by how many these are, about.",
+    "of any word of their name, if posts that everybody may see are listed under them, by how many these are, about. "
+    "POSTS are found by all words of their caption, in any form that the language of the viewer's mails has of them, "
+    "newest first: the viewer's own, and those that everybody may see and whose author wants to be found; none of "
+    "people whom the viewer has muted, or with whom there is a block. A new post is found after some seconds.",
 )
 async def search(
     info: Info,
@@ -42,11 +47,13 @@ async def search(
     first: First = None,
     after: After = None,
 ) -> ConnectionData:
-    request = PageRequest.of(first, after).expects(Match)
+    request = PageRequest.of(first, after).expects(ObjectId if kind is SearchKind.POSTS else Match)
     key = _key(query)
     await count_use(info, Action.SEARCH)
     if not key:
         return EMPTY
+    if kind is SearchKind.POSTS:
+        return to_connection(await found_posts(info.context, query, request))
     if kind in _TOPICS:
         return to_connection(await found_topics(info.context, _TOPICS[kind], key, request))
     return to_connection(await found_page(info.context, query, key, request))

@@ -179,6 +179,7 @@ _describe(
     PEOPLE="Accounts, by their handles and names.",
     HASHTAGS="Hashtags, by their names.",
     PLACES="Places, by their names.",
+    POSTS="Posts, by the words of their captions.",
 )
 _describe(
     SensitiveContent,

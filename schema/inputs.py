@@ -230,7 +230,7 @@ class UpdatePreferencesInput:
         default=strawberry.UNSET,
     )
     is_in_search: bool | None = plain(
-        "Whether everybody finds the account by a part of its handle or name. It cannot be cleared: null is refused.",
+        "Whether everybody finds the account by parts of its names, and its posts by their words. Null is refused.",
         default=strawberry.UNSET,
     )
 

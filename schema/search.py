@@ -8,10 +8,11 @@ from schema.connection import EDGES, PAGE_INFO, Edge, PageInfo
 from schema.fields import plain
 from schema.hashtag import Hashtag
 from schema.place import Place
+from schema.post import Post
 from schema.user import User
 
 SearchResult = Annotated[
-    User | Hashtag | Place,
+    User | Hashtag | Place | Post,
     strawberry.union("SearchResult", description="What a search finds. Other kinds may be added."),
 ]
 

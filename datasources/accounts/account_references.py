@@ -70,6 +70,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
         _by("images.tagged_users.user_id"),
         _by("image_inputs.tagged_users.user_id"),
     ],
+    "caption_terms": [_by("author_id")],
     "uploads": [_by("owner_id")],
     "follows": [_by("follower_id"), _by("followee_id")],
     "followed_hashtags": [_by("_id")],

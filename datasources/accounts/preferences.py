@@ -6,7 +6,11 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.accounts.search_terms import IN_SEARCH, LIST_IN_SEARCH
+from datasources.jobs.outbox import change
+from datasources.jobs.queue import JobQueue
+from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
+from domain.jobs import Fact, Task
 from domain.lenient_reading import known_value
 from domain.records.users import SensitiveContent, UserState
 
@@ -28,8 +32,9 @@ def preferences_of(account: Document) -> dict[str, Any]:
 class PreferenceStore:
     """The field `preferences` of the collection `users`; it is not cached."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue) -> None:
         self._users = database["users"]
+        self._job_queue = job_queue
 
     async def sensitive_content(self, user_id: ObjectId) -> SensitiveContent:
         """How posts that are labelled sensitive are shown."""
@@ -41,12 +46,18 @@ class PreferenceStore:
         await self._set(user_id, _SENSITIVE_CONTENT, wanted.value)
 
     async def is_in_search(self, user_id: ObjectId) -> bool:
-        """Whether strangers find the account by a part of its names."""
+        """Whether strangers find the account by a part of its names, and its posts by their words."""
         return bool(await self._find(user_id, IN_SEARCH))
 
     async def set_in_search(self, user_id: ObjectId, wanted: bool) -> None:
-        """Sets whether strangers find the account by a part of its names, from the next search on. Safe to repeat."""
-        await self._set(user_id, IN_SEARCH, wanted)
+        """Sets whether strangers find the account by a part of its names, from the next search on.
+
+        And its posts by their words: if it changes, LIST is pending, which does that. One atomic write. Safe to repeat.
+        """
+        pipeline = [*change({IN_SEARCH: wanted}, [Task.LIST], clock.now(), watched=IN_SEARCH), LIST_IN_SEARCH]
+        account = await self._users.find_one_and_update(_there(user_id), pipeline, return_document=True)
+        if account is not None:
+            await self._job_queue.enqueue_pending(Fact.USER, [account])
 
     async def approving_tags(self, user_ids: Sequence[ObjectId]) -> set[ObjectId]:
         """Those of these accounts that want to approve each tag of them; one operation, none for nobody."""
@@ -63,5 +74,8 @@ class PreferenceStore:
         return preferences_of(await self._users.find_one({"_id": user_id}, {field: 1}) or {})[field.partition(".")[2]]
 
     async def _set(self, user_id: ObjectId, field: str, value: Any) -> None:
-        query = {"_id": user_id, "state": {"$ne": UserState.DELETED.value}}
-        await self._users.update_one(query, [{"$set": {field: value}}, LIST_IN_SEARCH])
+        await self._users.update_one(_there(user_id), {"$set": {field: value}})
+
+
+def _there(user_id: ObjectId) -> Document:
+    return {"_id": user_id, "state": {"$ne": UserState.DELETED.value}}

@@ -35,4 +35,4 @@ class AccountStores:
         self.exports = ExportStore(database, job_queue)
         self.terms = TermsStore(database, settings)
         self.deactivation = DeactivationStore(database, job_queue, cache)
-        self.preferences = PreferenceStore(database)
+        self.preferences = PreferenceStore(database, job_queue)

@@ -44,6 +44,8 @@ SAVES_OF_SAVER = [("saver_id", UP), ("_id", DOWN)]
 POSITIONS = [("owner_id", UP), ("collection_id", UP), ("position", UP)]
 UNSEEN = "unseen_by_seq"
 TOPIC_POSTS = [("topic_id", UP), ("post_id", UP)]
+OPEN_CAPTIONS = [("is_open", UP), ("terms", UP), ("_id", DOWN)]
+OWN_CAPTIONS = [("author_id", UP), *OPEN_CAPTIONS]
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
 _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
@@ -129,6 +131,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("topic_id", UP), ("listed", UP), ("score", DOWN), ("post_id", DOWN)]),
         _pending_by("topic_id"),
     ],
+    "caption_terms": [IndexModel(OPEN_CAPTIONS, partialFilterExpression={"is_open": True}), IndexModel(OWN_CAPTIONS)],
     "followed_hashtags": [],
     "post_likes": _LIKES,
     "comment_likes": _LIKES,

@@ -45,6 +45,7 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "posts": ShardKey(("author_id",)),
     "topics": _BY_ID,
     "topic_posts": ShardKey(("topic_id", "post_id")),
+    "caption_terms": ShardKey(("author_id",)),
     "followed_hashtags": _BY_ID,
     "post_likes": _BY_TARGET,
     "comment_likes": _BY_TARGET,

@@ -1,4 +1,4 @@
-"""Listing posts under their topics, and taking them off: a post and what it is listed under change together."""
+"""Listing posts under their topics and by their words, and taking them off: all of it changes with the post."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,6 +14,7 @@ from datasources.mongo.queries import BY_ID, find_by_ids, find_ids
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.mongo.transactions import in_transaction
 from datasources.posts.cached_posts import PostCache
+from datasources.posts.caption_terms import CaptionTermStore, caption_entry
 from datasources.posts.places import PlaceStore
 from datasources.posts.topic_posts import TopicPostStore
 from datasources.posts.topics import TopicStore
@@ -23,11 +24,15 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.topics import Topic, TopicKind, hashtag_topic, is_listed, top_score
 
-_LISTABLE = ("hashtags.0", "location.name", "listed")  # what a post has that is, or was, listed
+# What a post has that is, or was, listed, or found by its words.
+_LISTABLE = (
+    {"caption": {"$gt": ""}},
+    *({name: {"$exists": True}} for name in ("hashtags.0", "location.name", "listed")),
+)
 
 
 class ListingStore:
-    """Topics, and what is listed under them; does the task LIST of posts.
+    """Topics, what is listed under them, and by which words posts are found; does the task LIST of posts.
 
     The field `listed` of a post holds the topics that it is listed under.
     """
@@ -38,11 +43,12 @@ class ListingStore:
         self._uncached_posts = self._posts.uncached  # to write outboxes and `listed`
         self._users = database["users"]
         self.topics, self.entries, self.places = TopicStore(database), TopicPostStore(database), PlaceStore(database)
+        self.captions = CaptionTermStore(database)
         self._job_queue = job_queue
         self._where = partial(sharded_ids.with_accounts, "author_id")
 
     async def list_posts(self, post_ids: Sequence[ObjectId]) -> None:
-        """Lists those of these posts for which LIST is pending under exactly the topics that they have now.
+        """Lists those of these posts for which LIST is pending under exactly the topics and words that they have now.
 
         One transaction writes each post, so it conflicts with every other change of the post, and with `relist`, which
         follows each change of who may see the account. So no entry of an older state can be left. Safe to repeat.
@@ -69,13 +75,10 @@ class ListingStore:
     async def relist(self, author_id: ObjectId, after: ObjectId | None, limit: int) -> list[ObjectId]:
         """Lists up to `limit` posts of an account that come after one, as `list_posts`; returns them, in order.
 
-        Only posts that have topics, or are listed. Makes LIST pending for them first, so that this conflicts with
-        whatever lists them by an older state of the account. Safe to repeat, and to stop half way.
+        Only posts that have topics or words, or are listed. Makes LIST pending for them first, so that this conflicts
+        with whatever lists them by an older state of the account. Safe to repeat, and to stop half way.
         """
-        query: Document = {
-            "author_id": author_id,
-            "$or": [{field: {"$exists": True}} for field in _LISTABLE],
-        }
+        query: Document = {"author_id": author_id, "$or": list(_LISTABLE)}
         if after is not None:
             query["_id"] = {"$gt": after}
         ids = await find_ids(self._uncached_posts, query, sort=[("_id", 1)], limit=limit)
@@ -122,6 +125,8 @@ class ListingStore:
         updates = [UpdateOne(_key(post), _set_listed(topics[post["_id"]])) for post in posts]
         async with self._posts.invalidating(_placed_anew(posts, topics), session) as collection:
             await collection.bulk_write(updates, ordered=False, session=session)
+        words = [(post, caption_entry(post, authors.get(post["author_id"]))) for post in posts]
+        await self.captions.write(words, session)
         await self.topics.ensure([topic for of_post in topics.values() for topic in of_post], session)
         changed, now = set[ObjectId](), clock.now()
         for post in posts:

@@ -194,6 +194,14 @@ async def post_of_an_older_version(world: World, _scene: Scene) -> None:
     await world.sources.database["posts"].update_many({}, {"$unset": {"listed": ""}})
 
 
+async def without_words(world: World, _scene: Scene) -> None:
+    assert (await world.sources.database["caption_terms"].delete_many({})).deleted_count
+
+
+async def words_of_nothing(world: World, scene: Scene) -> None:
+    await insert(world, "caption_terms", author_id=scene.ana.id, is_open=True, language="en", terms=["x"])
+
+
 async def listed_post_of_nobody(world: World, _scene: Scene) -> None:
     await insert(world, "topic_posts", topic_id=ObjectId(), post_id=ObjectId(), listed=True, counted=False, score=1)
 
@@ -415,6 +423,8 @@ BREAKS: dict[str, Break] = {
     "post.deleted": deleted_post_with_nothing_pending,
     "post.area": public_post_of_a_private_account,
     "post.listed": post_of_an_older_version,
+    "post.caption_terms": without_words,
+    "caption_terms.post_id": words_of_nothing,
     "topic_post.wrong": listed_post_of_nobody,
     "upload.owner_id": upload(owner_id=ObjectId(), **FAILED),
     "upload.awaiting_bytes": upload(),

@@ -28,7 +28,7 @@ async def test_a_system_with_nothing_pending_has_no_findings(own: World) -> None
     assert report.findings == []
     assert report.checked == {
         "posts": 1, "comments": 2, "users": 2, "claims": 4, "notifications": 6, "feed_entries": 1, "post_likes": 1,
-        "comment_likes": 1, "follows": 1, "followers": 1, "topics": 1, "topic_posts": 1,
+        "comment_likes": 1, "follows": 1, "followers": 1, "topics": 1, "topic_posts": 1, "caption_terms": 1,
         "lists of followers": 1, "feeds, as records": 2, "feed modes": 2, "feeds": 2, "feed pages": 2, "files": 1
     }  # fmt: skip
     assert sum(report.pending.facts.values()) == 0

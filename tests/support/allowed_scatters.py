@@ -58,7 +58,8 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "blocks datasources.graph.blocks.BlockStore.remove_follows",
         "post_likes datasources.posts.likes.LikeStore.liked_by",
     ),
-    "A search asks each shard for one page of names, from an index: who asks is limited, and names lie by ids.": (
+    "A search asks each shard for a page from an index: who asks is limited, names lie by ids, captions by authors.": (
+        "caption_terms datasources.discovery.caption_search.CaptionSearch.*",
         "topics datasources.discovery.topic_search.TopicSearch.named",
         "users datasources.discovery.people_search.PeopleSearch.named",
         "users datasources.discovery.people_search.PeopleSearch.similar",

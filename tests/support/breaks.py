@@ -49,6 +49,7 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
     "a user's followers": (counter("users", "follower_count"), {"user.follower_count", "user.search"}),
     "a user's following": (counter("users", "following_count"), {"user.following_count"}),
     "a hashtag's posts": (update("topics", {"post_count": 9}), {"topic.post_count", "topic.search"}),
+    "by what a post is found": (update("caption_terms", {"terms": ["x"]}), {"post.caption_terms"}),
     "by what a hashtag is found": (update("topics", {"search.n0": "x"}), {"topic.search"}),
     "a hashtag": (lose("topics"), {"topic_post.wrong"}),
     "what a hashtag lists": (lose("topic_posts"), {"post.listed", "topic.post_count"}),
@@ -75,6 +76,7 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
             "post_like.target_id",
             "comment.post_id",
             "topic_post.wrong",
+            "caption_terms.post_id",
         },
     ),
     "a mention": (

@@ -28,7 +28,7 @@ class Scene:
         scene.ana, scene.bob = await world.users(2)
         await world.open_feeds(scene.ana, scene.bob)
         await world.follow(scene.bob, scene.ana)
-        scene.post = await world.post(scene.ana, hashtags=[HASHTAG])
+        scene.post = await world.post(scene.ana, caption="A picture", hashtags=[HASHTAG])
         await store_files(world, scene.post)
         await world.sources.post_likes.like(scene.post.id, scene.bob.id, now())
         comment = await world.comment(scene.post, scene.bob)

@@ -4,6 +4,7 @@ from datasources.accounts.account_references import ACCOUNT_REFERENCES
 from workers.exporting.tables import TABLES
 
 NOT_EXPORTED = {
+    "caption_terms": "the words of captions, which are there with the posts",
     "strangers_reports": "somebody else's words, which nobody has confirmed",
     "cases": "moderators' work; what was decided, and the account's own reports, are there",
     "claims": "handle and address, which the account itself has, and keys of retries",

@@ -218,7 +218,12 @@ class Cast:
         tagged = [self.records[name] for name in TAGGED]
         names = list(self.scene.hashtags.values())
         made: PostRecord = await self.world.post(
-            self.records[author], tagged=tagged, mention_ids=ids, hashtags=names, location=self.location
+            self.records[author],
+            caption=f"At the {' '.join(names)}",
+            tagged=tagged,
+            mention_ids=ids,
+            hashtags=names,
+            location=self.location,
         )
         shown = await self._upload(author, made.images[0].id)
         for fan in everybody:

@@ -187,7 +187,14 @@ def _reporters(rules: Rules, viewer: Viewer, case: Gid) -> list[Gid]:
 
 
 def _found(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
-    """What is found by its own name: people whom the viewer may meet; hashtags and places, which are open."""
+    """What is found by its own name: people whom the viewer may meet; hashtags and places, which are open.
+
+    And without a name the posts whose captions name hashtags: those listed for everybody, and the viewer's own.
+    """
+    if not gid:
+        named = [post for post in rules.scene.posts.values() if post.hashtags]
+        own = [post for post in named if post.author == viewer and rules.sees_post(viewer, post)]
+        return list({post.gid for post in (*own, *(post for post in named if rules.is_listed(viewer, post)))})
     is_open = gid in rules.scene.hashtags or gid in rules.scene.places
     return [gid] if is_open else _can_meet(rules, viewer, [rules.scene.name_of(gid)])
 

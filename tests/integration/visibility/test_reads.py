@@ -88,6 +88,8 @@ async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
         for gid, name in names.items():
             found = await ask(cast, viewer, FIND, text=name, kind=kind)
             shown_ids["Query.search", gid] = [edge["node"]["id"] for edge in found["search"]["edges"]]
+    found = await ask(cast, viewer, FIND, text=" ".join(cast.scene.hashtags.values()), kind="POSTS")
+    shown_ids["Query.search", ROOT] = [edge["node"]["id"] for edge in found["search"]["edges"]]
     for name, user in cast.records.items():
         given = f'"{user.username}"'
         found = f"search(query: {given}) {{ edges {{ node {{ ... on Node {{ id }} }} }} }}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, FACTORS, SESSIONS
 from workers.maintenance.checks.blocks_and_mutes import BLOCKS, MUTES
+from workers.maintenance.checks.caption_terms import CAPTION_TERMS
 from workers.maintenance.checks.check import Check, Repair
 from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
 from workers.maintenance.checks.comments import COMMENTS
@@ -70,6 +71,7 @@ CHECKS: Sequence[Check] = (
     UNLISTED_POSTS,
     TOPIC_POSTS,
     TOPIC_SEARCH,
+    *CAPTION_TERMS,
     FEED_MODES,
     MISSING_ENTRIES,
     FEED_PAGES,
