@@ -1,6 +1,5 @@
 """Pages of people who were found: positions from the index, then records, rules, and the order of the parts."""
 
-import asyncio
 from collections.abc import Sequence
 
 from bson import ObjectId
@@ -21,15 +20,20 @@ _SPARE = 8  # positions read beyond a page, for accounts that stand at several k
 async def found_page(context: Context, text: str, key: str, request: PageRequest) -> Page[UserRecord]:
     """A page of those whom the viewer may meet and whose names begin with `key`; `text` is as it was typed.
 
-    The first two parts, which are short, are read for every page: who is in them is in no other part. So an account may
-    show twice, or not at all, if the viewer begins or ends to know somebody between two pages. Raises BadInput for a
-    cursor of another search.
+    Who is in the first two parts, which are short, is in no other part: so they are read for the first page, the last
+    ones, and those on which somebody is whom the viewer knows. An account may show twice, or not at all, if the viewer
+    begins or ends to know somebody between two pages. Raises BadInput for a cursor of another search.
     """
     after = request.after if isinstance(request.after, Match) else None
     is_named = after is not None and after.group == Group.NAMED
     if after is not None and (after.group > Group.SIMILAR or (is_named and not after.text.startswith(key))):
         raise BadInput("That is not a cursor of this search.")
-    before = await _first_parts(context, text, key)
+    exact = await _exact(context, text)
+    if is_named:
+        found = await _named(context, key, request.limit + 1, after, {user.id for _, user in exact})
+        if len(found) > request.limit and not await _knows_any(context, found):
+            return cut_page(request, found)
+    before = _joined(exact, await _known(context, key))
     found = [each for each in before if after is None or each[0].order > after.order]
     there = {user.id for _, user in before}
     if len(found) <= request.limit and (after is None or after.group <= Group.NAMED):
@@ -49,9 +53,14 @@ async def suggested(context: Context, key: str, limit: int) -> list[UserRecord]:
     return [user for _, user in (*known, *others)][:limit]
 
 
-async def _first_parts(context: Context, text: str, key: str) -> list[Found]:
-    exact, known = await asyncio.gather(_exact(context, text), _known(context, key))
+def _joined(exact: Sequence[Found], known: Sequence[Found]) -> list[Found]:
     return [*exact, *(each for each in known if each[1].id not in {user.id for _, user in exact})]
+
+
+async def _knows_any(context: Context, found: Sequence[Found]) -> bool:
+    """Whether the viewer follows one of these accounts, or is followed by one."""
+    relations = await context.loaders.relation_by_user.load_many([user.id for _, user in found])
+    return any(relation.is_following or relation.is_followed for relation in relations)
 
 
 async def _exact(context: Context, text: str) -> list[Found]:

@@ -168,6 +168,31 @@ async def test_many_friends_do_not_hide_everybody_else(own: World) -> None:
     assert len(handles) == len(set(handles)) == len(friends) + 1
 
 
+async def test_later_pages_read_whom_the_viewer_knows_only_if_one_of_them_is_there(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, friend = await named(own, "viewer"), await named(own, "mar15")
+    await own.follow(viewer, friend)
+    await own.drain()  # the friend has one follower, as the others below
+    for number in range(20):
+        await named(own, f"mar{number:02}x", followers=1)
+    read, known = list[str](), own.sources.discovery.people.known
+
+    async def counted(key: str, *rest: Any) -> list[Match]:
+        read.append(key)
+        return await known(key, *rest)
+
+    monkeypatch.setattr(own.sources.discovery.people, "known", counted)
+    after, calls, handles = None, list[int](), list[str]()
+    for _ in range(5):
+        got = await page(own, "mar", viewer, first=5, after=after)
+        after, handles = got["pageInfo"]["endCursor"], handles + [edge["node"]["username"] for edge in got["edges"]]
+        calls.append(len(read))
+    assert handles == ["mar15", *(f"mar{number:02}x" for number in range(20))]
+    assert not got["pageInfo"]["hasNextPage"]
+    assert calls == [1, 1, 1, 2, 3]  # the friend lies on the fourth page by the index, and the fifth is the last
+
+
 async def test_blocked_people_and_hidden_accounts_are_found_by_nobody(own: World) -> None:
     viewer, other = await named(own, "viewer"), await named(own, "other")
     blocked, blocker = await named(own, "marblocked"), await named(own, "marblocker")
