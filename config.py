@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, model_val
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from datasources.settings.accounts import AccountSettings
+from datasources.settings.discovery import DiscoverySettings
 from datasources.settings.exports import ExportSettings
 from datasources.settings.factors import FactorSettings
 from datasources.settings.identities import IdentitySettings
@@ -20,7 +21,6 @@ from datasources.settings.terms import TermsSettings
 # A web client's development server, on whatever port.
 LOCAL_ORIGINS = tuple(f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*"))
 LOCAL_S3_SECRET = "photogram-local-secret"  # noqa: S105  the default that production refuses
-
 
 # Times that ids can hold, in seconds in four bytes.
 IdTime = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(2106, 1, 1, tzinfo=UTC))]
@@ -36,6 +36,7 @@ class RedisUrls(NamedTuple):
 
 class Settings(
     AccountSettings,
+    DiscoverySettings,
     ExportSettings,
     FactorSettings,
     IdentitySettings,

@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from bson import ObjectId
 
@@ -33,6 +34,9 @@ class Candidate(Stored, frozen=True, kw_only=True):
     hashtags: Sequence[str] = ()
     like_count: int = 0
     comment_count: int = 0
+
+
+Post = TypeVar("Post", bound=Candidate)
 
 
 def affinity(strength: float) -> float:
@@ -60,28 +64,33 @@ def score(post: Candidate, strength: float, now: datetime) -> float:
 
 
 def rank_posts(posts: Iterable[Candidate], strengths: Mapping[ObjectId, float], now: datetime) -> list[Candidate]:
-    """All of the posts, best first; `strengths` by author. The same for the same posts in any order.
+    """All of the posts, best first; `strengths` by author. The same for the same posts in any order."""
+    return spread_authors((score(post, strengths.get(post.author_id, 0.0), now), post) for post in posts)
 
-    Ties go to the newest. Takes n log n steps.
+
+def spread_authors(scored: Iterable[tuple[float, Post]], max_in_span: int = MAX_PER_AUTHOR) -> list[Post]:
+    """All of the posts, best first, each author's less the more better ones they have.
+
+    Of any `SPAN` in a row at most `max_in_span` are by one author while others have posts left. The same for the same
+    posts in any order. Ties go to the newest. Takes n log n steps.
     """
-    scored = sorted(((score(post, strengths.get(post.author_id, 0.0), now), post) for post in posts), key=_best_first)
-    by_author: dict[ObjectId, deque[tuple[float, Candidate]]] = {}
-    for points, post in scored:
+    by_author: dict[ObjectId, deque[tuple[float, Post]]] = {}
+    for points, post in sorted(scored, key=_best_first):
         own = by_author.setdefault(post.author_id, deque())
         own.append((points * SAME_AGAIN ** len(own), post))
-    return list(_spread(by_author))
+    return list(_spread(by_author, max_in_span))
 
 
 def _best_first(scored: tuple[float, Candidate]) -> tuple[float, int]:
     return -scored[0], -int.from_bytes(scored[1].id.binary, "big")
 
 
-def _spread(by_author: Mapping[ObjectId, deque[tuple[float, Candidate]]]) -> Iterator[Candidate]:
+def _spread(by_author: Mapping[ObjectId, deque[tuple[float, Post]]], max_in_span: int) -> Iterator[Post]:
     """Takes the best post of the authors who may have another one; if nobody may, of who has waited longest."""
     ready = [(_best_first(own[0]), author_id) for author_id, own in by_author.items()]
     heapq.heapify(ready)
     held: list[tuple[int, ObjectId]] = []  # a heap, by the place from which they may have another
-    shown: dict[ObjectId, deque[int]] = {author_id: deque(maxlen=MAX_PER_AUTHOR) for author_id in by_author}
+    shown: dict[ObjectId, deque[int]] = {author_id: deque(maxlen=max_in_span) for author_id in by_author}
     for place in range(sum(map(len, by_author.values()))):
         while held and (held[0][0] <= place or not ready):
             _, author_id = heapq.heappop(held)
@@ -90,7 +99,7 @@ def _spread(by_author: Mapping[ObjectId, deque[tuple[float, Candidate]]]) -> Ite
         own, places = by_author[author_id], shown[author_id]
         yield own.popleft()[1]
         places.append(place)
-        if own and len(places) == MAX_PER_AUTHOR and places[0] + SPAN > place + 1:
+        if own and len(places) == max_in_span and places[0] + SPAN > place + 1:
             heapq.heappush(held, (places[0] + SPAN, author_id))
         elif own:
             heapq.heappush(ready, (_best_first(own[0]), author_id))

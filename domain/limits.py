@@ -83,6 +83,14 @@ MUTUAL_FOLLOWERS_SHOWN = 3  # "followed by ana, bob, cem and 4 others"; `User.mu
 MUTUAL_FOLLOWERS_AMONG = 500  # accounts that the viewer followed latest: each is a seek in an index for each user shown
 SEARCH_READ_MAX = 1_000  # names read for one page: as many in a row that the viewer may not see end what is found
 
+# Explore
+EXPLORE_MAX = 500  # posts of one snapshot: more than anybody scrolls through
+EXPLORE_AGE = timedelta(days=7)  # older posts are not recent
+EXPLORE_KEPT = timedelta(hours=1)  # of a snapshot, after the next one was made: its cursors are good for so long
+TRENDING_MAX = PAGE_SIZE_MAX
+TRENDING_DEFAULT = 10
+HOLDS_LOGGED = 50  # changes of one thing that is held out of explore, the latest
+
 # The home feed
 NEW_POSTS_COUNTED_MAX = 50  # posts newer than what was read: counting stops there
 FEED_EVENT_SECONDS = 2.0  # between two events of feedUpdated, however many posts come

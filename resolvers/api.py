@@ -10,6 +10,7 @@ from resolvers import (
     comments,
     deactivation,
     emails,
+    explore,
     exports,
     feed,
     feed_live,
@@ -61,6 +62,8 @@ Query = create_type(
         terms.terms,
         search.search,
         search.suggest_handles,
+        explore.explore,
+        explore.trending_hashtags,
     ],
     description="Reads.",
 )

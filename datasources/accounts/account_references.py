@@ -86,6 +86,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "interests": [_by("_id")],
     "profile_visits": [_within("v", "d", "o"), _by("_id.o")],
     "rankings": [_within("o", "n")],
+    "discovery_holds": [_by("_id")],
     "reports": [_by("reporter_id"), _by("subject_id")],
     "strangers_reports": [_by("subject_id")],
     "cases": [_by("subject_id"), _by("claimed_by")],

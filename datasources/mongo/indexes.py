@@ -171,6 +171,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("_id.o", UP)]),
     ],
     "rankings": [_EXPIRES],
+    "explore_snapshots": [_EXPIRES],
+    "discovery_holds": [],
     "notifications": [
         _unique("recipient_id", "group_key"),
         IndexModel([("recipient_id", UP), ("seq", DOWN)]),

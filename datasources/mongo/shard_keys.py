@@ -61,6 +61,8 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "interests": _BY_ID,
     "profile_visits": _BY_ID_RANGES,
     "rankings": _BY_ID_RANGES,
+    "explore_snapshots": None,
+    "discovery_holds": None,
     "notifications": ShardKey(("recipient_id",)),
     "inboxes": _BY_ID,
     "webhook_endpoints": None,

@@ -94,7 +94,7 @@ async def run_decide(settings: Settings, wanted: Wanted) -> int:
         try:
             statement = checked_text(wanted.statement, "statement", max_length=STATEMENT_MAX)
             note = checked_text(wanted.note, "note", max_length=REPORT_NOTE_MAX)
-            target, case = await _find_target(sources, wanted.target)
+            target, case = await find_target(sources, wanted.target)
             is_appeal = case is not None and case.appeal_of is not None
             check_decision(action, target.type, statement, until, now, is_appeal=is_appeal)
             ruling = Ruling(target=target, action=action, case=case, statement=statement, note=note, until=until)
@@ -138,7 +138,7 @@ async def _find_case(sources: Sources, name: str) -> CaseRecord:
     return case
 
 
-async def _find_target(sources: Sources, name: str) -> tuple[Target, CaseRecord | None]:
+async def find_target(sources: Sources, name: str) -> tuple[Target, CaseRecord | None]:
     """What a handle or a global id names: the target of a case, with the case, or an account, a post, a comment."""
     try:
         type_name, object_id = from_global_id(name)

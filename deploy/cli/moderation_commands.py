@@ -1,4 +1,4 @@
-"""The commands `moderation role`, `queue`, `show`, `decide` and `log`."""
+"""The commands `moderation role`, `queue`, `show`, `decide`, `log`, `hold`, `release` and `holds`."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,6 +11,11 @@ from deploy.cli.options import EXIT_CODES, AsJson
 moderation = typer.Typer(help="Roles, reports and decisions (docs/moderation.md).", no_args_is_help=True)
 _CODES = EXIT_CODES.format("done", "there is no such thing, or it is refused")
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="A handle, or the global id of a user, post or comment.")]
+
+Thing = Annotated[
+    str, typer.Argument(metavar="THING", help="A handle, a hashtag such as '#sea', or the global id of a user or post.")
+]
+Why = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the log.")]
 
 
 @moderation.command(epilog=_CODES)
@@ -82,3 +87,33 @@ def log(
     from deploy.cli.moderation import run_log  # noqa: PLC0415
 
     run_maintenance(context, lambda settings: run_log(settings, username, limit, as_json=as_json))
+
+
+@moderation.command(epilog=_CODES)
+def hold(context: typer.Context, thing: Thing, reason: Why = "") -> None:
+    """Hold a post, an account or a hashtag out of explore and trends, and of nothing else."""
+    from deploy.cli.holds import run_hold  # noqa: PLC0415
+
+    run_maintenance(context, lambda settings: run_hold(settings, thing, reason, is_held=True))
+
+
+@moderation.command(epilog=_CODES)
+def release(context: typer.Context, thing: Thing, reason: Why = "") -> None:
+    """Let what was held out into explore and trends again."""
+    from deploy.cli.holds import run_hold  # noqa: PLC0415
+
+    run_maintenance(context, lambda settings: run_hold(settings, thing, reason, is_held=False))
+
+
+@moderation.command(epilog=_CODES)
+def holds(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="At most so many.")] = 100,
+    *,
+    released: Annotated[bool, typer.Option("--released", help="What was held out, and is let in again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what is held out of explore."""
+    from deploy.cli.holds import run_holds  # noqa: PLC0415
+
+    run_maintenance(context, lambda settings: run_holds(settings, limit, released=released, as_json=as_json))

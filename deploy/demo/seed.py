@@ -20,6 +20,7 @@ from deploy.demo.story import POSTS, PlannedPost, planned_posts
 from deploy.local.errors import StartError
 from domain.errors import Refusal
 from domain.records.users import Device
+from workers.exploring.recompute import recompute
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Tools
 
@@ -79,6 +80,7 @@ async def _fill(sources: Sources, progress: Callable[[str], None], planned: list
         progress("counts, feeds and notifications")
         await activity.drain()
         await activity.make_latest_news(post_ids)
+        await recompute(sources, clock.now())
 
 
 async def _register(sources: Sources) -> None:

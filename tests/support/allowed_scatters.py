@@ -16,6 +16,9 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "* workers.runtime.drain.*",  # of `repair` and tests
     ),
     "One process of all asks what waits, four times a minute.": ("* workers.monitoring.*",),
+    "One process of all makes a snapshot of explore, every few minutes, from a bounded number of documents.": (
+        "* datasources.discovery.activity.*",
+    ),
     "A job has failed, or is tried again by hand.": ("* datasources.jobs.dead_letters.DeadLetterStore.*",),
     "Operators ask for it: verify, repair, gc, the copying of an older version's data.": (
         "* workers.maintenance.*",

@@ -17,6 +17,7 @@ from datasources.mongo.sharded_ids import new_id
 from domain.jobs import Fact, Job, Task
 from domain.mails import MailKind, TokenPurpose
 from domain.records.comments import CommentRecord
+from domain.records.discovery import HeldKind
 from domain.records.images import TagRecord
 from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
 from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
@@ -197,6 +198,7 @@ async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, 
         await sources.interests.get_or_compute(visitor.id, now())
     await sources.account.exports.request(ana.id, now())
     await sources.rankings.keep(ana.id, [bobs_post.id], now())
+    await sources.discovery.holds.put(ana.id, HeldKind.USER, "ana", is_held=True, reason="spam", now=now())
     await sources.feed_listeners.set_read(ana.id, bobs_post.id)
     await sources.factors.one_time_codes.begin(ana.id, now())
     await sources.factors.identities.link(ana.id, "https://issuer.example", str(ana.id), now())

@@ -10,6 +10,7 @@ ELSEWHERE = {
     "spent_challenges": "hashes, which a TTL index deletes within minutes",
     "barred_identifiers": "keyed hashes, beside which nothing says whose they were; a TTL index deletes them",
     "failures": "deleted when their job is done",
+    "explore_snapshots": "ids of posts, which expire within an hour of the next snapshot",
     "topics": "names of hashtags",
     "topic_posts": "ids of posts, which are taken off with the post",
     "purges": "names accounts only by what stands for them in keys",

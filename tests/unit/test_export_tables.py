@@ -18,6 +18,7 @@ NOT_EXPORTED = {
     "mail_tokens": "hashes of secrets",
     "mails": "sent to their owner, and deleted within a day",
     "savers": "numbers of what is there",
+    "discovery_holds": "moderators' work: whether its posts are left out of explore",
     "rankings": "orders of others' posts, for an hour",
 }
 

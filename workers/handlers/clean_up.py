@@ -67,6 +67,7 @@ async def clean_post(tools: Tools, key: str) -> Collection[str]:
         return ()
     await sources.listings.take_off(post_id)
     await sources.post_likes.delete_by_target(post_id)
+    await sources.discovery.holds.erase(post_id)
     steps = 0
     while await sources.saved.posts.remove_of_post(post_id, SAVES_CHUNK):
         steps += 1

@@ -111,6 +111,7 @@ async def _erase_readings(sources: Sources, user_id: ObjectId) -> bool:
     await sources.interests.erase(user_id)
     await sources.rankings.erase(user_id)
     await sources.saved.savers.erase(user_id)
+    await sources.discovery.holds.erase(user_id)
     return False
 
 

@@ -134,6 +134,13 @@ async def observe_moderation(sources: Sources, now: datetime) -> list[Metric]:
     ]
 
 
+async def observe_explore(sources: Sources, now: datetime) -> list[Metric]:
+    """How old the latest snapshot of explore is; nothing before the first."""
+    made_at = await sources.discovery.snapshots.latest_made_at()
+    age = [] if made_at is None else [((), max(0.0, (now - made_at).total_seconds()))]
+    return [gauges("photogram_explore_age_seconds", "Age of the latest snapshot of explore.", (), age)]
+
+
 OBSERVATIONS: dict[str, Callable[[Sources, datetime], Awaitable[list[Metric]]]] = {
     "outbox": observe_outbox,
     "queues": observe_queues,
@@ -141,4 +148,5 @@ OBSERVATIONS: dict[str, Callable[[Sources, datetime], Awaitable[list[Metric]]]] 
     "uploads": observe_uploads,
     "webhooks": observe_webhooks,
     "moderation": observe_moderation,
+    "explore": observe_explore,
 }

@@ -21,6 +21,7 @@ from datasources.telemetry.metrics import readings
 from datasources.telemetry.metrics_server import serve_metrics
 from datasources.telemetry.tracing import open_tracing
 from domain.jobs import WORKERS
+from workers.exploring.explorer import EXPLORER, Explorer
 from workers.handlers.screen_comments import screen_of
 from workers.handlers.screen_content import check_screening
 from workers.monitoring.observer import OBSERVER, Observer
@@ -50,13 +51,13 @@ class NoAvifError(RuntimeError):
 
 
 async def run_workers(settings: Settings, names: Sequence[str]) -> None:
-    """Runs these workers, or all of them, the relay and, if metrics are served, the observer, until SIGTERM or SIGINT.
+    """Runs these workers until SIGTERM or SIGINT; or all, the relay, the explorer and, with metrics, the observer.
 
     Then it reads no more jobs, waits for those in hand and gives the rest back; after `drain_timeout` the process ends
     in any case. Raises UnknownWorkerError, UnknownScreenError, UnknownMatchingError, NoAvifError, and StuckError when
     it has stopped because only a new process can go on.
     """
-    known = (*WORKERS, OUTBOX_RELAY, OBSERVER)
+    known = (*WORKERS, OUTBOX_RELAY, EXPLORER, OBSERVER)
     if unknown := [name for name in names if name not in known]:
         raise UnknownWorkerError(f"no such worker: {', '.join(unknown)}; there are {', '.join(known)}")
     _check_avif(settings)
@@ -134,6 +135,9 @@ async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:
     settings = sources.settings
     if name == OUTBOX_RELAY:
         await keep_relaying(sources, stopping, settings.relay_interval)
+        return
+    if name == EXPLORER:
+        await Explorer(sources, settings.explore_interval).run(stopping)
         return
     if name == OBSERVER:
         intervals = {"interval": settings.observe_interval, "drift_interval": settings.drift_interval}

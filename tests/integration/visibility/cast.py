@@ -85,6 +85,8 @@ class Cast:
         await cast._save()
         await world.drain()
         await cast._record_notifications()
+        posts = [_id(gid) for gid in cast.scene.posts]
+        await world.sources.discovery.snapshots.add(posts, list(cast.scene.hashtags.values()), now())
         await cast._hide()
         if applied:
             await world.drain()

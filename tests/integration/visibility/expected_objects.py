@@ -214,6 +214,10 @@ EXPECTED: dict[str, Expected] = {
     "Hashtag.posts": lambda rules, viewer, hashtag: [
         post.gid for post in rules.scene.posts.values() if hashtag in post.hashtags and rules.is_listed(viewer, post)
     ],
+    "Query.explore": lambda rules, viewer, _: [
+        post.gid for post in rules.scene.posts.values() if rules.is_listed(viewer, post) and not post.sensitive
+    ],
+    "Query.trendingHashtags": lambda rules, viewer, _: rules.scene.hashtags,
     "Query.placesNear": lambda rules, viewer, _: rules.scene.places,
     "Place.posts": lambda rules, viewer, place: [
         post.gid for post in rules.scene.posts.values() if post.place == place and rules.is_listed(viewer, post)

@@ -90,6 +90,9 @@ async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
             shown_ids["Query.search", gid] = [edge["node"]["id"] for edge in found["search"]["edges"]]
     found = await ask(cast, viewer, FIND, text=" ".join(cast.scene.hashtags.values()), kind="POSTS")
     shown_ids["Query.search", ROOT] = [edge["node"]["id"] for edge in found["search"]["edges"]]
+    explored = await ask(cast, viewer, "{ explore(first: 50) { edges { node { id } } } trendingHashtags { id } }")
+    shown_ids["Query.explore", ROOT] = [edge["node"]["id"] for edge in explored["explore"]["edges"]]
+    shown_ids["Query.trendingHashtags", ROOT] = [hashtag["id"] for hashtag in explored["trendingHashtags"]]
     for name, user in cast.records.items():
         given = f'"{user.username}"'
         found = f"search(query: {given}) {{ edges {{ node {{ ... on Node {{ id }} }} }} }}"

@@ -1,0 +1,159 @@
+"""Makes a snapshot of explore and of the hashtags that trend, from what happened lately.
+
+What is read is bounded, however much happens: `POSTS_READ` posts, `LIKES_READ` likes and `COMMENTS_READ` comments, the
+newest; then `SHORTLISTED` posts with who liked them, and the past of `HASHTAGS_COMPARED` hashtags.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+
+from datasources.discovery.activity import RecentActivity
+from datasources.discovery.snapshots import Snapshot
+from datasources.mongo.client import Document
+from datasources.sources import Sources
+from domain.exploring import (
+    NEW_ACCOUNT,
+    Evidence,
+    RecentPost,
+    act_weight,
+    counted_share,
+    explore_order,
+    explore_score,
+    gather_evidence,
+)
+from domain.limits import EXPLORE_AGE, EXPLORE_MAX, TRENDING_MAX
+from domain.records.users import AccountStanding, UserState
+from domain.topics import hashtag_id
+from domain.trending import PAST, Use, recent_authors, rising, trend_score
+
+POSTS_READ, LIKES_READ, COMMENTS_READ = 3_000, 10_000, 3_000
+SHORTLISTED = 1_000  # posts with the most people who liked or commented on them lately, and the newest
+NEWEST_SHORTLISTED = 500
+TREND_WINDOW = timedelta(hours=24)
+HASHTAGS_COMPARED, USES_COUNTED = 100, 1_000
+AT_ONCE = 8  # reads
+
+Accounts = Mapping[ObjectId, Document]
+
+
+async def recompute(sources: Sources, now: datetime) -> Snapshot:
+    """Makes and stores a snapshot as of now. Safe to repeat and side by side: the latest is shown."""
+    activity = sources.discovery.activity
+    newest = [
+        post for post in await activity.posts(now - EXPLORE_AGE, POSTS_READ) if now - post.created_at <= EXPLORE_AGE
+    ]
+    evidence = gather_evidence(await activity.acts(now - EXPLORE_AGE, LIKES_READ, COMMENTS_READ))
+    posts = await _shortlist(activity, newest, evidence, now)
+    authors = await activity.accounts(list({post.author_id for post in (*posts, *newest)}))
+    held = await _held_out(sources, (*posts, *newest))
+
+    def is_shown(post: RecentPost) -> bool:
+        return _is_open(authors.get(post.author_id)) and not post.is_sensitive and not _topics_and_owner(post) & held
+
+    shares = await _shares(activity, [post for post in posts if is_shown(post)], evidence, now)
+    scored = [
+        (explore_score(post, shares[post.id], authors[post.author_id].get("follower_count", 0), now), post)
+        for post in posts
+        if is_shown(post)
+    ]
+    order = explore_order(scored, EXPLORE_MAX)
+    hashtags = await _trending(activity, newest, authors, is_shown, now)
+    return await sources.discovery.snapshots.add([post.id for post in order], hashtags, now)
+
+
+async def _shortlist(
+    activity: RecentActivity, newest: Sequence[RecentPost], evidence: Evidence, now: datetime
+) -> list[RecentPost]:
+    """The newest posts, so that each gets a chance, and those that most people liked or commented on lately."""
+    read = {post.id: post for post in newest}
+    liked = sorted(evidence, key=lambda post_id: (len(evidence[post_id]), post_id), reverse=True)
+    liked = liked[: SHORTLISTED - NEWEST_SHORTLISTED]
+    others = await activity.posts_by_ids([post_id for post_id in liked if post_id not in read])
+    listed = {post.id: post for post in newest[:NEWEST_SHORTLISTED]}
+    listed |= {post_id: read[post_id] for post_id in liked if post_id in read}
+    listed |= {post.id: post for post in others if now - post.created_at <= EXPLORE_AGE}
+    return list(listed.values())
+
+
+async def _held_out(sources: Sources, posts: Sequence[RecentPost]) -> set[ObjectId]:
+    held = set[ObjectId]()
+    for start in range(0, len(posts), 100):
+        names = (each for post in posts[start : start + 100] for each in _topics_and_owner(post))
+        held |= await sources.discovery.holds.held_among(names)
+    return held
+
+
+def _topics_and_owner(post: RecentPost) -> set[ObjectId]:
+    """Everything by which a post may be held out: itself, its author, its hashtags."""
+    return {post.id, post.author_id, *map(hashtag_id, post.hashtags)}
+
+
+async def _shares(
+    activity: RecentActivity, posts: Sequence[RecentPost], evidence: Evidence, now: datetime
+) -> dict[ObjectId, float]:
+    """The share of its likes and comments that counts, of each post."""
+    people = await activity.accounts(list({user_id for post in posts for user_id in evidence.get(post.id, {})}))
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def share(post: RecentPost) -> float:
+        done = evidence.get(post.id, {})
+        async with turns:
+            followed = await activity.followed_among(post.author_id, list(done))
+        weights = {
+            user_id: act_weight(
+                is_author=user_id == post.author_id,
+                is_restricted=not _is_good(account),
+                is_followed=user_id in followed,
+                age=now - account["created_at"],
+            )
+            for user_id in done
+            if (account := people.get(user_id)) is not None
+        }
+        return counted_share(done, weights)
+
+    shares = await asyncio.gather(*map(share, posts))
+    return dict(zip((post.id for post in posts), shares, strict=True))
+
+
+async def _trending(
+    activity: RecentActivity,
+    newest: Sequence[RecentPost],
+    authors: Accounts,
+    is_shown: Callable[[RecentPost], bool],
+    now: datetime,
+) -> list[str]:
+    """The hashtags that rise most. If there are more posts than were read, it looks at the time that these cover."""
+    window = TREND_WINDOW
+    if len(newest) >= POSTS_READ:
+        window = min(window, max(now - newest[-1].created_at, timedelta(minutes=1)))
+    uses = [
+        Use(name, post.author_id, post.created_at)
+        for post in newest
+        if now - post.created_at <= window and is_shown(post)
+        if now - authors[post.author_id]["created_at"] >= NEW_ACCOUNT
+        for name in post.hashtags
+    ]
+    people = recent_authors(uses, now)
+    compared = sorted(people, key=lambda name: (-people[name], name))[:HASHTAGS_COMPARED]
+    began, turns = now - window, asyncio.Semaphore(AT_ONCE)
+
+    async def score(name: str) -> float:
+        async with turns:
+            past = await activity.uses(hashtag_id(name), began - PAST, began, USES_COUNTED)
+        return trend_score(people[name], past, window)
+
+    scores = await asyncio.gather(*map(score, compared))
+    return rising(dict(zip(compared, scores, strict=True)), TRENDING_MAX)
+
+
+def _is_good(account: Document) -> bool:
+    active, good = UserState.ACTIVE.value, AccountStanding.GOOD.value
+    return (account.get("state", active), account.get("standing", good)) == (active, good)
+
+
+def _is_open(account: Document | None) -> bool:
+    """Whether strangers see the posts of an account, and moderators have not limited it."""
+    return account is not None and _is_good(account) and not account.get("is_private", False)
