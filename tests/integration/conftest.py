@@ -9,6 +9,7 @@ from config import Settings
 from datasources.sources import open_sources
 from tests.support.emptying import empty, empty_with_files
 from tests.support.factories import World, opened, own_database, with_own_buckets
+from tests.support.mail_server import MailServer, running_mail_server
 from tests.support.operation_counter import OperationCounter
 
 
@@ -29,6 +30,21 @@ async def own(request: pytest.FixtureRequest, world: World) -> World:
 def has_own_buckets(request: pytest.FixtureRequest) -> bool:
     """Whether the module asks for buckets of its own, in which nobody else's files are orphans."""
     return request.node.get_closest_marker("own_buckets") is not None
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[MailServer]:
+    """A mail server of the test's own."""
+    async with running_mail_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def mailing(shared_settings: Settings, server: MailServer) -> AsyncIterator[World]:
+    """A world of the test's own that sends mails. As it does, addresses have to be verified."""
+    with own_database(shared_settings) as settings:
+        async with opened(server.settings(settings)) as world:
+            yield world
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """An account whose address somebody else has changed is taken back from the address that it had."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from config import Settings
 from datasources.accounts.email_addresses import KEPT
 from datasources.mail.letters import texts_of
 from domain.errors import Refusal
@@ -18,8 +16,8 @@ from resolvers.api import schema
 from schema.context import Context
 from tests.integration.test_factors import passkey
 from tests.support.client import PASSWORD
-from tests.support.factories import World, now, opened, own_database
-from tests.support.mail_server import MailServer, running_mail_server, token_in
+from tests.support.factories import World, now
+from tests.support.mail_server import MailServer, token_in
 from tests.support.maintenance import find_faults
 
 UNDO = "mutation ($input: UndoEmailChangeInput!) { undoEmailChange(input: $input) { userErrors { code field } } }"
@@ -30,16 +28,9 @@ TAKEN = {"userErrors": [{"code": "EMAIL_TAKEN", "field": ["email"]}]}
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[MailServer]:
-    async with running_mail_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def world(shared_settings: Settings, server: MailServer) -> AsyncIterator[World]:
-    with own_database(shared_settings) as settings:
-        async with opened(server.settings(settings)) as world:
-            yield world
+def world(mailing: World) -> World:
+    """A world of the test's own, which sends its mails to `server`."""
+    return mailing
 
 
 async def undo(world: World, token: str, password: str = NEW, **given: Any) -> Any:

@@ -1,13 +1,10 @@
 """Removing what opens an account beside its password: by its owner with a new password, or by an operator."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pyotp
-import pytest
 
-from config import Settings
 from datasources.mail.letters import texts_of
 from domain.access_scopes import AccessScope
 from domain.mails import MailKind
@@ -15,25 +12,11 @@ from domain.records.factors import PasskeyRecord
 from domain.records.users import UserRecord
 from tests.integration.test_factors import passkey
 from tests.support.command_line import run_command
-from tests.support.factories import World, now, opened, own_database
-from tests.support.mail_server import MailServer, running_mail_server, text_of
+from tests.support.factories import World, now
+from tests.support.mail_server import MailServer, text_of
 from tests.support.maintenance import find_faults
 
 ISSUER = "https://issuer.example"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[MailServer]:
-    async with running_mail_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def mailing(shared_settings: Settings, server: MailServer) -> AsyncIterator[World]:
-    """A world that sends mails."""
-    with own_database(shared_settings) as settings:
-        async with opened(server.settings(settings)) as world:
-            yield world
 
 
 async def guarded(world: World) -> UserRecord:

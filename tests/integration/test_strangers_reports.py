@@ -1,36 +1,20 @@
 """Reports of people without an account: they count once the link in a mail was opened."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from config import Settings
 from domain.ids import to_global_id
 from domain.records.moderation import ModerationAction
 from domain.records.users import UserRecord
-from tests.support.factories import World, now, opened, own_database
-from tests.support.mail_server import MailServer, running_mail_server, text_of
+from tests.support.factories import World, now
+from tests.support.mail_server import MailServer, text_of
 from tests.support.maintenance import find_faults
 from tests.support.moderating import decide, report
 
 REQUEST = "mutation ($input: RequestReportInput!) { requestReport(input: $input) { userErrors { code field } } }"
 CONFIRM = "mutation ($input: ConfirmReportInput!) { confirmReport(input: $input) { reported userErrors { code } } }"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[MailServer]:
-    async with running_mail_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def mailing(shared_settings: Settings, server: MailServer) -> AsyncIterator[World]:
-    """A world that sends mails."""
-    with own_database(shared_settings) as settings:
-        async with opened(server.settings(settings)) as world:
-            yield world
 
 
 def about(user: UserRecord, **more: Any) -> dict[str, Any]:
