@@ -1,8 +1,6 @@
 """Every rule of a record is broken on purpose: `verify` finds it, `repair` repairs it, `verify` finds nothing more."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from bson import ObjectId
@@ -10,14 +8,64 @@ from bson import ObjectId
 from datasources.accounts.linked_identities import link_id_of
 from datasources.jobs.idempotency import Idempotency
 from datasources.jobs.outbox import add_pending
-from datasources.moderation.deciding import Ruling
-from datasources.mongo.sharded_ids import COMMENT_KEY, key_in, new_id
-from domain.image_formats import SourceFormat
 from domain.jobs import Task
-from domain.records.moderation import ModerationAction, ReportReason, ReportTargetType, Target
+from domain.records.moderation import ModerationAction, ReportTargetType
 from domain.records.posts import PostDraft, PostImage
-from domain.records.users import AccountStanding
-from tests.support.auditing import store_files
+from tests.support.breaks import Break
+from tests.support.broken_accounts import (
+    case_half_closed,
+    closed_report_of_an_open_case,
+    decided,
+    export_of_nobody,
+    export_without_an_end,
+    factors_of_nobody,
+    identity_of_nobody,
+    identity_that_its_account_does_not_show,
+    identity_without_a_link,
+    open_report_of_a_closed_case,
+    report_without_a_case,
+    session_of_before_a_restoration,
+    session_of_before_a_suspension,
+    session_of_deactivated,
+    session_of_nobody,
+    shown_although_banned,
+)
+from tests.support.broken_content import (
+    PENDING_FIELDS,
+    author_pulled_without_a_switch,
+    block_that_ended_nothing,
+    claim_of_nobody,
+    comment,
+    deleted_post_with_nothing_pending,
+    feed_that_is_pulled_and,
+    feed_without_the_post,
+    follow,
+    insert,
+    key_of_no_comment,
+    listed_post_of_nobody,
+    listed_without_a_follow,
+    lost_claims,
+    lost_index,
+    lost_like,
+    lost_notification,
+    miscounted,
+    of_nobody,
+    pair,
+    post_of_an_older_version,
+    post_of_nobody,
+    post_that_waits_for_nothing,
+    post_without_images,
+    public_post_of_a_private_account,
+    save,
+    tag_listed_for_nobody,
+    tag_unlisted,
+    unlisted_follow,
+    unnotified,
+    upload,
+    without,
+    without_words,
+    words_of_nothing,
+)
 from tests.support.factories import World, now
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
@@ -34,8 +82,6 @@ from workers.maintenance.checks.tagged_posts import UNLISTED as TAG_UNLISTED
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
 
-Break = Callable[[World, Scene], Awaitable[Any]]
-PENDING_FIELDS = {"outbox": "", "pending_since": "", "due_at": "", "enqueues": ""}
 RULES = {kind: repairs for check in CHECKS if check.looks_twice for kind, repairs in check.repairs.items()}
 ONLY_BY_HAND = {"report.case_id", "post.author_id", "post.empty", "upload.owner_id", "upload.image"}
 
@@ -44,352 +90,6 @@ ONLY_BY_HAND = {"report.case_id", "post.author_id", "post.empty", "upload.owner_
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else runs here, so that the second look need not wait."""
     monkeypatch.setattr(verify, "SECOND_LOOK", 0.0)
-
-
-OWNERS = {
-    "posts": "author_id",
-    "follows": "follower_id",
-    "uploads": "owner_id",
-}  # whose account the ids of documents say
-
-
-async def insert(world: World, collection: str, **fields: Any) -> None:
-    if collection in OWNERS:
-        fields.setdefault("_id", new_id(fields[OWNERS[collection]]))
-    await world.sources.database[collection].insert_one(fields)
-
-
-async def lose_pending(world: World, collection: str, **values: Any) -> None:
-    """Removes all pending tasks of a collection, as a bug might."""
-    change = {"$unset": PENDING_FIELDS} | ({"$set": values} if values else {})
-    changed = await world.sources.database[collection].update_many({"outbox": {"$exists": True}}, change)
-    assert changed.modified_count
-
-
-def lost_like(likes: str, **fields: Any) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        target_id = scene.post.id if likes == "post_likes" else scene.comment_id
-        like = {"target_id": target_id, "user_id": ObjectId(), "liked": False, "counted": False, "notified": False}
-        await insert(world, likes, **like | fields)
-
-    return run
-
-
-def unnotified(likes: str) -> Break:
-    async def run(world: World, _scene: Scene) -> None:
-        await world.sources.database[likes].update_many({}, {"$unset": {"notified": ""}})
-
-    return run
-
-
-def comment(**fields: Any) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        comment_id = new_id(scene.ana.id)
-        whole: dict[str, Any] = {
-            "_id": comment_id,
-            COMMENT_KEY: key_in(comment_id),
-            "post_id": scene.post.id,
-            "author_id": scene.bob.id,
-            "parent_id": None,
-            "text": "",
-            "mention_ids": [],
-        }
-        rest = {"created_at": now(), "deleted": False, "counted": True}
-        await insert(world, "comments", **whole | rest | fields)
-
-    return run
-
-
-def follow(follower: str | None, followee: str | None, state: str = "FOLLOWING") -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        ends = [getattr(scene, name).id if name else ObjectId() for name in (follower, followee)]
-        counted = state == "FOLLOWING"
-        marks = {"counted": counted, "counted_following": counted, "version": 1}
-        await insert(world, "follows", follower_id=ends[0], followee_id=ends[1], state=state, **marks)
-
-    return run
-
-
-async def lost_claims(world: World, _scene: Scene) -> None:
-    await world.sources.database["claims"].delete_many({})
-
-
-async def claim_of_nobody(world: World, _scene: Scene) -> None:
-    await insert(world, "claims", _id="username_key:nobody", user_id=ObjectId())
-
-
-async def key_of_no_comment(world: World, scene: Scene) -> None:
-    await insert(world, "claims", _id=f"key:{scene.ana.id}:addComment:k", fact_id=ObjectId(), digest=b"")
-
-
-async def listed_without_a_follow(world: World, scene: Scene) -> None:
-    await insert(world, "followers", _id={"u": scene.bob.id, "f": scene.ana.id})
-
-
-async def unlisted_follow(world: World, _scene: Scene) -> None:
-    await world.sources.database["followers"].delete_many({})
-
-
-def pair(collection: str, actor_field: str, target_field: str) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        await insert(world, collection, **{actor_field: scene.ana.id, target_field: scene.ana.id, "active": True})
-
-    return run
-
-
-async def block_that_ended_nothing(world: World, scene: Scene) -> None:
-    await insert(world, "blocks", blocker_id=scene.ana.id, blocked_id=scene.bob.id, active=True)
-
-
-async def author_pulled_without_a_switch(world: World, scene: Scene) -> None:
-    await world.sources.database["users"].update_one({"_id": scene.ana.id}, {"$set": {"pulled": True}})
-
-
-async def post_that_waits_for_nothing(world: World, scene: Scene) -> None:
-    draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
-    await world.sources.publishing.create(scene.ana.id, draft, now())
-    await lose_pending(world, "posts")
-
-
-async def post_without_images(world: World, scene: Scene) -> None:
-    await world.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": {"images": []}})
-
-
-async def deleted_post_with_nothing_pending(world: World, scene: Scene) -> None:
-    await world.sources.posts.delete(scene.post.id, scene.ana.id, now())
-    await lose_pending(world, "posts")
-
-
-async def post_of_nobody(world: World, _scene: Scene) -> None:
-    await insert(
-        world, "posts", author_id=ObjectId(), status="READY", deleted=False, counted=True, images=[{"renditions": []}]
-    )
-
-
-async def add_upload(world: World, scene: Scene) -> None:
-    """The upload of the post's image, so that its files can be moved."""
-    (shown,) = scene.post.images
-    made = await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
-    row = {**made.to_document(), "_id": shown.id, "status": "READY", "image": shown.to_document()}
-    await world.sources.database["uploads"].delete_one({"_id": made.id})
-    await insert(world, "uploads", **(row | {"post_id": scene.post.id}))
-
-
-async def public_post_of_a_private_account(world: World, scene: Scene) -> None:
-    await add_upload(world, scene)
-    await world.sources.database["users"].update_one({"_id": scene.ana.id}, {"$set": {"is_private": True}})
-
-
-def upload(**values: Any) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
-        await lose_pending(world, "uploads", **values)
-
-    return run
-
-
-async def post_of_an_older_version(world: World, _scene: Scene) -> None:
-    for name in ("topics", "topic_posts"):
-        await world.sources.database[name].delete_many({})
-    await world.sources.database["posts"].update_many({}, {"$unset": {"listed": ""}})
-
-
-async def without_words(world: World, _scene: Scene) -> None:
-    assert (await world.sources.database["caption_terms"].delete_many({})).deleted_count
-
-
-async def words_of_nothing(world: World, scene: Scene) -> None:
-    await insert(world, "caption_terms", author_id=scene.ana.id, is_open=True, language="en", terms=["x"])
-
-
-async def listed_post_of_nobody(world: World, _scene: Scene) -> None:
-    await insert(world, "topic_posts", topic_id=ObjectId(), post_id=ObjectId(), listed=True, counted=False, score=1)
-
-
-async def session_of_nobody(world: World, _scene: Scene) -> None:
-    await world.sources.sessions.open(ObjectId(), None, now())
-
-
-async def factors_of_nobody(world: World, _scene: Scene) -> None:
-    await world.sources.factors.one_time_codes.begin(ObjectId(), now())
-
-
-async def export_of_nobody(world: World, _scene: Scene) -> None:
-    made = {"requested_at": now(), "key": "x.zip", "kept_until": now()}
-    await world.sources.database["exports"].insert_one({"_id": ObjectId(), **made})
-
-
-async def export_without_an_end(world: World, scene: Scene) -> None:
-    made = {"requested_at": now(), "key": "x.zip", "byte_size": 1}
-    await world.sources.database["exports"].insert_one({"_id": scene.ana.id, **made})
-
-
-async def link_identity(world: World, user_id: ObjectId) -> None:
-    await world.sources.factors.identities.link(user_id, "https://issuer.example", str(user_id), now())
-
-
-async def identity_of_nobody(world: World, _scene: Scene) -> None:
-    await insert(world, "identity_links", user_id=ObjectId())
-
-
-async def identity_that_its_account_does_not_show(world: World, scene: Scene) -> None:
-    await link_identity(world, scene.ana.id)
-    await world.sources.database["factors"].update_one({"_id": scene.ana.id}, {"$set": {"identities": []}})
-
-
-async def identity_without_a_link(world: World, scene: Scene) -> None:
-    await link_identity(world, scene.ana.id)
-    await world.sources.database["identity_links"].delete_many({})
-
-
-async def session_of_deactivated(world: World, scene: Scene) -> None:
-    users = world.sources.database["users"]
-    await world.sources.sessions.open(scene.bob.id, None, now())
-    await users.update_one({"_id": scene.bob.id}, {"$set": {"state": "DEACTIVATED"}})
-
-
-async def session_of_before_a_suspension(world: World, _scene: Scene) -> None:
-    user = await world.user()
-    await world.sources.sessions.open(user.id, None, now())
-    await world.set_standing(user, AccountStanding.SUSPENDED)
-    await world.drain()
-
-
-async def session_of_before_a_restoration(world: World, _scene: Scene) -> None:
-    user = await world.user()
-    await world.set_standing(user, AccountStanding.SUSPENDED)
-    await world.sources.sessions.open(user.id, None, now())
-    await world.set_standing(user, AccountStanding.GOOD)
-    await world.drain()
-
-
-async def shown_although_banned(world: World, _scene: Scene) -> None:
-    banned = {"$set": {"standing": "BANNED"}}
-    await world.sources.database["users"].update_one({"_id": (await world.user()).id}, banned)
-
-
-def decided(action: ModerationAction, kind: ReportTargetType, collection: str, change: dict[str, Any]) -> Break:
-    """A decision that is carried out, and a change of what it wrote to a collection."""
-
-    async def run(world: World, scene: Scene) -> None:
-        (about,) = await world.users(1)
-        if kind is ReportTargetType.POST:
-            await add_upload(world, scene)
-        ids = {
-            ReportTargetType.USER: (about.id, about.id),
-            ReportTargetType.POST: (scene.post.id, scene.ana.id),
-            ReportTargetType.COMMENT: (scene.comment_id, scene.bob.id),
-        }
-        target = Target(id=ids[kind][0], type=kind, subject_id=ids[kind][1])
-        until = now() + timedelta(days=3) if action is ModerationAction.SUSPEND else None
-        ruling = Ruling(target=target, action=action, statement="!", until=until)
-        decision = await world.sources.moderation.deciding.decide(ruling, now())
-        await world.drain()
-        changed = decision.id if collection == "decisions" else target.id
-        assert (await world.sources.database[collection].update_one({"_id": changed}, change)).modified_count == 1
-
-    return run
-
-
-async def case_half_closed(world: World, scene: Scene) -> None:
-    await reported(world, scene)
-    await world.sources.database["cases"].update_many({}, {"$set": {"status": "CLOSED"}})
-    await world.sources.database["reports"].update_many({}, {"$unset": {"is_open": ""}, "$set": {"expires_at": now()}})
-
-
-async def report_without_a_case(world: World, scene: Scene) -> None:
-    await reported(world, scene)
-    await world.sources.database["cases"].delete_many({})
-
-
-async def open_report_of_a_closed_case(world: World, scene: Scene) -> None:
-    await reported(world, scene)
-    closed = {"$set": {"status": "CLOSED", "closed_at": now()}, "$unset": {"open_target_id": ""}}
-    await world.sources.database["cases"].update_many({}, closed)
-
-
-async def closed_report_of_an_open_case(world: World, scene: Scene) -> None:
-    await reported(world, scene)
-    closed = {"$unset": {"is_open": ""}, "$set": {"expires_at": now() + timedelta(days=366)}}
-    await world.sources.database["reports"].update_many({}, closed)
-
-
-async def reported(world: World, scene: Scene) -> None:
-    target = Target(id=scene.ana.id, type=ReportTargetType.USER, subject_id=scene.ana.id)
-    await world.sources.moderation.reports.report(scene.bob.id, target, ReportReason.SPAM, "", now())
-
-
-async def feed_without_the_post(world: World, _scene: Scene) -> None:
-    await world.sources.database["feed_entries"].delete_many({})
-
-
-def feed_that_is_pulled_and(**more: Any) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        change = {"$set": {"pulled": True, **more}, "$unset": {"floor": "", "refresh_at": ""}}
-        await world.sources.database["feeds"].update_one({"_id": scene.bob.id}, change)
-
-    return run
-
-
-def lost_notification(kind: str) -> Break:
-    async def run(world: World, _scene: Scene) -> None:
-        await world.sources.database["notifications"].delete_many({"kind": kind})
-
-    return run
-
-
-async def saved(world: World, scene: Scene) -> ObjectId:
-    """Bob saves ana's post in a collection, whose id this is."""
-    values = {"name": "light", "is_public": False}
-    made = await world.sources.saved.collections.create(scene.bob.id, values, now(), None)
-    await world.sources.saved.posts.save(scene.bob.id, scene.post.id, now(), [made.id])
-    return made.id
-
-
-def miscounted(collection: str, field: str) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        await saved(world, scene)
-        await world.sources.database[collection].update_many({}, {"$inc": {field: 3}})
-
-    return run
-
-
-def without(collection: str) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        await saved(world, scene)
-        await world.sources.database[collection].delete_many({})
-
-    return run
-
-
-def save(**fields: Any) -> Break:
-    async def run(world: World, scene: Scene) -> None:
-        await saved(world, scene)
-        whole = {"saver_id": scene.bob.id, "post_id": ObjectId(), "saved_at": now()}
-        await insert(world, "saves", **whole | fields)
-
-    return run
-
-
-def of_nobody(collection: str, **fields: Any) -> Break:
-    async def run(world: World, _scene: Scene) -> None:
-        await insert(world, collection, **{"_id": ObjectId(), "created_at": now(), "deleted": False, **fields})
-
-    return run
-
-
-async def tag_listed_for_nobody(world: World, scene: Scene) -> None:
-    await insert(world, "tagged_posts", _id={"u": scene.bob.id, "p": scene.post.id})
-
-
-async def tag_unlisted(world: World, scene: Scene) -> None:
-    await store_files(world, await world.post(scene.ana, tagged=[scene.bob]))
-    await world.drain()
-    await world.sources.database["tagged_posts"].delete_many({})
-
-
-async def lost_index(world: World, _scene: Scene) -> None:
-    await world.sources.database["sessions"].drop_index("user_id_1__id_-1")
 
 
 FAILED = {"status": "REJECTED", "failure": {"code": "IMAGE_CORRUPT", "message": "no"}}

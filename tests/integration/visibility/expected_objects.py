@@ -344,7 +344,7 @@ COUNTS: dict[str, str] = {
     "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_subscriptions",
     "Hashtag.postCount": "of posts that everybody may see: one number for all, which says nothing of private accounts",
     "Place.postCount": "as of a hashtag",
-    "Collection.savedPostCount": "for its owner alone, null for others: tested in test_collections",
+    "Collection.savedPostCount": "for its owner alone, null for others: tested in test_shared_collections",
     "Post.likeCount": "of all who like it: one number for everybody who may see the post",
     "Post.commentCount": "of all comments, as above",
     "Comment.likeCount": "as above",
