@@ -390,3 +390,11 @@ async def _explained(world: World, command: Document) -> tuple[dict[str, Any], s
     stages = answer.get("stages")
     inner = stages[0]["$cursor"] if stages else answer
     return inner["executionStats"], str(inner["queryPlanner"]["winningPlan"])
+
+
+async def test_the_indexes_of_names_are_compressed(world: World) -> None:
+    for name in ("users", "topics"):
+        details = (await world.sources.database.command("collStats", name, indexDetails=True))["indexDetails"]
+        made = {index: each["creationString"] for index, each in details.items() if "search." in index}
+        assert made
+        assert [index for index, how in made.items() if "block_compressor=zstd" not in how] == []
