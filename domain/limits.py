@@ -99,6 +99,7 @@ RANKED_FEED_HASHTAGS_MAX = 100  # of these for followed hashtags, so that people
 RANKED_FEED_HASHTAG_MAX = 20  # ... and for one hashtag, however busy it is
 RANKED_FEED_AGE = timedelta(days=14)  # older posts are not ranked ...
 RANKED_FEED_MIN = 50  # ... unless there are so few: who follows silent authors has something to read
+SUGGESTED_MAX = 100  # posts after those of one's own feed, in one order
 RANKING_KEPT = timedelta(hours=1)  # a cursor of a ranked feed is good for so long
 RANKINGS_KEPT = 8  # orders of one reader: more devices and reloads than anybody pages through at once
 

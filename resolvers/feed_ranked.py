@@ -1,7 +1,7 @@
 """The ranked feed: recent posts are put in the viewer's order once, kept, and read page by page."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -19,6 +19,8 @@ from domain.limits import (
     RANKED_FEED_MIN,
 )
 from domain.paging import Page, PageRequest, Place, fill_page
+from domain.records.posts import PostRecord
+from resolvers.feed_suggested import shown_suggested, suggested_posts
 from resolvers.feed_visibility import by_followed, shown_in_feed
 from schema.connection import visible_page
 from schema.context import Info
@@ -32,8 +34,18 @@ async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> 
     async def fetch(step: PageRequest) -> Page[ObjectId]:
         return ranking.page(step)
 
-    page = await visible_page(request, fetch, partial(shown_in_feed, info))
+    page = await visible_page(request, fetch, partial(_shown, info, set(ranking.suggested_ids)))
     return FeedData(page.edges, page.page_info, ranking.snapshot_id.generation_time)
+
+
+async def _shown(info: Info, suggested: Container[ObjectId], post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
+    """These posts in order; None for one of the feed, or a suggested one, that is not any more."""
+    shown: dict[ObjectId, PostRecord] = {}
+    for rule, is_suggested in ((shown_in_feed, False), (shown_suggested, True)):
+        ids = [post_id for post_id in post_ids if (post_id in suggested) is is_suggested]
+        if ids:
+            shown |= {post.id: post for post in await rule(info, ids) if post is not None}
+    return [shown.get(post_id) for post_id in post_ids]
 
 
 async def _ranking(info: Info, viewer_id: ObjectId, request: PageRequest) -> Ranking:
@@ -56,8 +68,10 @@ async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
     if candidates:
         sources.feed_listeners.note_read(viewer_id, max(post.id for post in candidates))
     interests = await sources.interests.get_or_compute(viewer_id, now)
-    order = rank_posts(candidates, interests.strengths(now), now)
-    return await sources.rankings.keep(viewer_id, [post.id for post in order], now)
+    strengths = interests.strengths(now)
+    order = rank_posts(candidates, strengths, now)
+    suggested = await suggested_posts(info, viewer_id, candidates, strengths)
+    return await sources.rankings.keep(viewer_id, [post.id for post in order], now, suggested)
 
 
 async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Candidate]:

@@ -71,10 +71,14 @@ async def update_preferences(info: Info, given: UpdatePreferencesInput) -> Viewe
     sensitive = None if given.sensitive_content is UNSET else not_cleared(given.sensitive_content, "sensitiveContent")
     approves = None if given.approves_tags is UNSET else not_cleared(given.approves_tags, "approvesTags")
     is_in_search = None if given.is_in_search is UNSET else not_cleared(given.is_in_search, "isInSearch")
+    suggested = given.shows_suggested_posts
+    suggests = None if suggested is UNSET else not_cleared(suggested, "showsSuggestedPosts")
     if sensitive is not None:
         await preferences.set_sensitive_content(viewer_id, sensitive)
     if approves is not None:
         await preferences.set_approves_tags(viewer_id, approves)
     if is_in_search is not None:
         await preferences.set_in_search(viewer_id, is_in_search)
+    if suggests is not None:
+        await preferences.set_shows_suggested_posts(viewer_id, suggests)
     return ViewerPayload(viewer=signed_in(info.context.session))

@@ -10,6 +10,7 @@ from domain.limits import NEW_POSTS_COUNTED_MAX
 from domain.paging import Place, decode_cursor
 from domain.records.posts import PostRecord
 from domain.records.topics import HashtagRecord
+from domain.suggesting import suggestion_reason
 from domain.topics import hashtag_id
 from schema.connection import EDGES, PAGE_INFO, ConnectionData, Edge, EdgeData, PageInfo
 from schema.context import Info
@@ -33,6 +34,19 @@ class FeedEdge(Edge[Post]):
     def reason(root: strawberry.Parent[EdgeData], info: Info) -> Any:
         return _reason(root.node, info) if isinstance(decode_cursor(root.cursor), Place) else None
 
+    @computed(
+        bool,
+        "Whether it is suggested: neither its author nor a hashtag of it is followed. Only a ranked feed goes on with "
+        "suggested posts, after all others; see showsSuggestedPosts of updatePreferences.",
+    )
+    async def is_suggested(root: strawberry.Parent[EdgeData], info: Info) -> bool:
+        return isinstance(decode_cursor(root.cursor), Place) and await _is_suggested(root.node, info)
+
+
+async def _is_suggested(post: PostRecord, info: Info) -> bool:
+    is_followed = (await info.context.loaders.relation_by_user.load(post.author_id)).reaches_feed
+    return not is_followed and await _followed_hashtag(post, info) is None
+
 
 async def _reason(post: PostRecord, info: Info) -> str | None:
     loaders = info.context.loaders
@@ -43,6 +57,8 @@ async def _reason(post: PostRecord, info: Info) -> str | None:
     if hashtag is not None:
         return f"You follow #{hashtag}."
     interest = await loaders.interest_by_author.load(post.author_id)
+    if not (await loaders.relation_by_user.load(post.author_id)).reaches_feed:
+        return suggestion_reason(author.username, interest, like_count=post.like_count)
     is_own = post.author_id == info.context.viewer_id
     return feed_reason(author.username, interest, like_count=post.like_count, is_own=is_own)
 

@@ -233,6 +233,10 @@ class UpdatePreferencesInput:
         "Whether everybody finds the account by parts of its names, and its posts by their words. Null is refused.",
         default=strawberry.UNSET,
     )
+    shows_suggested_posts: bool | None = plain(
+        "Whether the ranked feed goes on with suggested posts. It cannot be cleared: null is refused.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.input

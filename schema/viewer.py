@@ -75,6 +75,14 @@ class ViewerPreferences:
     async def is_in_search(root: strawberry.Parent["SignedIn"], info: Info) -> bool:
         return await info.context.sources.account.preferences.is_in_search(root.id)
 
+    @computed(
+        bool,
+        "Whether the ranked feed goes on with suggested posts after those that are there because of whom and what the "
+        "viewer follows; true unless it was changed.",
+    )
+    async def shows_suggested_posts(root: strawberry.Parent["SignedIn"], info: Info) -> bool:
+        return await info.context.sources.account.preferences.shows_suggested_posts(root.id)
+
 
 class SignedIn(msgspec.Struct, frozen=True):
     """Somebody who looks at their own account, whichever their session."""

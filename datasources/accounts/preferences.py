@@ -16,10 +16,12 @@ from domain.records.users import SensitiveContent, UserState
 
 _SENSITIVE_CONTENT = "preferences.sensitive_content"
 _APPROVES_TAGS = "preferences.approves_tags"
+_SHOWS_SUGGESTED = "preferences.shows_suggested_posts"
 DEFAULTS: Mapping[str, Any] = {
     _SENSITIVE_CONTENT: SensitiveContent.VEIL.value,
     _APPROVES_TAGS: False,
     IN_SEARCH: True,
+    _SHOWS_SUGGESTED: True,
 }
 
 
@@ -69,6 +71,14 @@ class PreferenceStore:
     async def set_approves_tags(self, user_id: ObjectId, wanted: bool) -> None:
         """Sets whether tags of this account wait for its approval; those that are there stay. Safe to repeat."""
         await self._set(user_id, _APPROVES_TAGS, wanted)
+
+    async def shows_suggested_posts(self, user_id: ObjectId) -> bool:
+        """Whether the account's ranked feed goes on with suggested posts."""
+        return bool(await self._find(user_id, _SHOWS_SUGGESTED))
+
+    async def set_shows_suggested_posts(self, user_id: ObjectId, wanted: bool) -> None:
+        """Sets whether ranked feeds that are begun from now on go on with suggested posts. Safe to repeat."""
+        await self._set(user_id, _SHOWS_SUGGESTED, wanted)
 
     async def _find(self, user_id: ObjectId, field: str) -> Any:
         return preferences_of(await self._users.find_one({"_id": user_id}, {field: 1}) or {})[field.partition(".")[2]]

@@ -17,41 +17,60 @@ from domain.paging import Page, PageRequest, Place, cut_page
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """An order of posts, made for one reader."""
+    """An order of posts, made for one reader: of their feed, then `suggested_ids`."""
 
     owner_id: ObjectId
     snapshot_id: ObjectId
-    post_ids: Sequence[ObjectId]
+    feed_ids: Sequence[ObjectId]
+    suggested_ids: Sequence[ObjectId] = ()
+
+    @property
+    def post_ids(self) -> Sequence[ObjectId]:
+        """All of them."""
+        return [*self.feed_ids, *self.suggested_ids]
 
     def page(self, request: PageRequest) -> Page[ObjectId]:
         """A page of this order; the request's bounds are places in it."""
-        after, before = request.after, request.before
+        after, before, post_ids = request.after, request.before, self.post_ids
         start = after.number + 1 if isinstance(after, Place) else 0
-        stop = before.number if isinstance(before, Place) else len(self.post_ids)
-        numbers = range(start, min(stop, len(self.post_ids)))
+        stop = before.number if isinstance(before, Place) else len(post_ids)
+        numbers = range(start, min(stop, len(post_ids)))
         walked = (numbers[::-1] if request.backward else numbers)[: request.limit + 1]
         places = (Place(self.owner_id, self.snapshot_id, number) for number in walked)
-        return cut_page(request, [(place, self.post_ids[place.number]) for place in places])
+        return cut_page(request, [(place, post_ids[place.number]) for place in places])
 
 
 class RankingStore:
-    """The collection `rankings`: {_id: {o: owner, n: slot}, snapshot_id, post_ids, expires_at}."""
+    """The collection `rankings`: {_id: {o: owner, n: slot}, snapshot_id, post_ids, suggested_ids, expires_at}."""
 
     def __init__(self, database: Database) -> None:
         self._rankings = database["rankings"]
 
-    async def keep(self, owner_id: ObjectId, post_ids: Sequence[ObjectId], now: datetime) -> Ranking:
+    async def keep(
+        self,
+        owner_id: ObjectId,
+        feed_ids: Sequence[ObjectId],
+        now: datetime,
+        suggested_ids: Sequence[ObjectId] = (),
+    ) -> Ranking:
         """Stores an order for its reader. Atomic; it may replace an older one of theirs."""
-        ranking = Ranking(owner_id, clock.new_id(), post_ids)
-        values = {"snapshot_id": ranking.snapshot_id, "post_ids": list(post_ids), "expires_at": now + RANKING_KEPT}
+        ranking = Ranking(owner_id, clock.new_id(), feed_ids, suggested_ids)
+        values = {
+            "snapshot_id": ranking.snapshot_id,
+            "post_ids": list(feed_ids),
+            "suggested_ids": list(suggested_ids),
+            "expires_at": now + RANKING_KEPT,
+        }
         await self._rankings.replace_one(_slot(owner_id, ranking.snapshot_id), values, upsert=True)
         return ranking
 
     async def find(self, owner_id: ObjectId, snapshot_id: ObjectId) -> Ranking | None:
         """An order that was kept for this reader; None once it has expired."""
         query = {**_slot(owner_id, snapshot_id), "snapshot_id": snapshot_id}
-        document = await self._rankings.find_one(query, {"post_ids": 1})
-        return None if document is None else Ranking(owner_id, snapshot_id, document["post_ids"])
+        document = await self._rankings.find_one(query, {"post_ids": 1, "suggested_ids": 1})
+        if document is None:
+            return None
+        return Ranking(owner_id, snapshot_id, document["post_ids"], document.get("suggested_ids", ()))
 
     async def erase(self, owner_id: ObjectId) -> None:
         """Deletes every order made for a reader. Safe to repeat."""

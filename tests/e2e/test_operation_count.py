@@ -178,11 +178,13 @@ RANKED = FEED.replace("($first: Int, ", "($order: FeedOrder = RANKED, $first: In
 )
 # How the reader stands to the authors on a page was asked of all candidates.
 RANKED_ANEW = FEED_PAGE + Counter({"find posts": 1, "find interests": 1, "update rankings": 1})
+RANKED_ANEW += Counter({"find followed_hashtags": 1})  # whose posts are read apart
+RANKED_ANEW += Counter({"find users": 1, "find explore_snapshots": 1})  # whether and what to suggest
 RANKED_ON = Counter({"find rankings": 1}) + FEED_PAGE - SKELETON
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
-async def test_a_ranked_page_takes_three_more_to_begin_and_five_fewer_to_go_on(
+async def test_a_ranked_page_takes_six_more_to_begin_and_five_fewer_to_go_on(
     feed: tuple[World, UserRecord], size: int
 ) -> None:
     world, reader = feed
@@ -190,7 +192,7 @@ async def test_a_ranked_page_takes_three_more_to_begin_and_five_fewer_to_go_on(
     nodes, taken = await operations(*feed, RANKED, first=size)
     assert len(nodes) == size
     assert taken == RANKED_ANEW
-    assert sum(taken.values()) == 20
+    assert sum(taken.values()) == 23
     first = await world.execute(RANKED, reader, first=5)
     assert first.data is not None
     nodes, taken = await operations(*feed, RANKED, first=size, after=first.data["feed"]["pageInfo"]["endCursor"])

@@ -44,6 +44,7 @@ ELSEWHERE = {  # neither of a profile nor of a post
     "UpdatePreferencesInput.sensitiveContent",
     "UpdatePreferencesInput.approvesTags",
     "UpdatePreferencesInput.isInSearch",
+    "UpdatePreferencesInput.showsSuggestedPosts",
 }
 OF_COLLECTIONS = {  # tested in test_collections.py
     f"UpdateCollectionInput.{name}" for name in ("name", "description", "coverPostId", "isPublic", "isShared", "posts")

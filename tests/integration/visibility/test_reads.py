@@ -160,10 +160,16 @@ async def test_a_viewer_is_shown_what_the_rules_say(cast: Cast, viewer: Name | N
 
 
 @pytest.mark.parametrize("viewer", EVERYBODY)
-async def test_the_ranked_feed_shows_the_same_posts_as_the_latest(cast: Cast, viewer: Name) -> None:
-    document = "{ feed(first: 50, order: RANKED) { edges { node { id } } } }"
-    shown = [edge["node"]["id"] for edge in (await ask(cast, viewer, document))["feed"]["edges"]]
-    assert sorted(shown) == sorted(EXPECTED["Query.feed"](Rules(cast.scene), viewer, ROOT))
+async def test_the_ranked_feed_shows_the_same_posts_as_the_latest_and_then_the_others_of_explore(
+    cast: Cast, viewer: Name
+) -> None:
+    document = "{ feed(first: 50, order: RANKED) { edges { isSuggested node { id } } } }"
+    shown: dict[bool, list[Gid]] = {False: [], True: []}
+    for edge in (await ask(cast, viewer, document))["feed"]["edges"]:
+        shown[edge["isSuggested"]].append(edge["node"]["id"])
+    feed, explored = (set(EXPECTED[name](Rules(cast.scene), viewer, ROOT)) for name in ("Query.feed", "Query.explore"))
+    assert sorted(shown[False]) == sorted(feed)
+    assert sorted(shown[True]) == sorted(explored - feed)
 
 
 async def test_every_field_shows_somebody_something(cast: Cast) -> None:
