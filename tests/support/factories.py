@@ -4,7 +4,7 @@ import contextlib
 import copy
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -98,20 +98,31 @@ class World:
         return [await self.user() for _ in range(count)]
 
     async def post(
-        self, author: UserRecord, *, caption: str = "", tagged: Sequence[UserRecord] = (), **draft: Any
+        self,
+        author: UserRecord,
+        *,
+        caption: str = "",
+        tagged: Sequence[UserRecord] = (),
+        pending: Collection[ObjectId] = (),
+        **draft: Any,
     ) -> PostRecord:
-        """A READY post of one image, whose files are not in storage. Its tasks are pending."""
-        return await self.publish(await self.draft(author, caption=caption, **draft), tagged=tagged)
+        """A READY post of one image, whose files are not in storage. Its tasks are pending.
+
+        Those of the tagged people whose ids are in `pending` have yet to approve it.
+        """
+        return await self.publish(await self.draft(author, caption=caption, **draft), tagged=tagged, pending=pending)
 
     async def draft(self, author: UserRecord, **draft: Any) -> PostRecord:
         """A PROCESSING post whose upload does not exist."""
         described = PostDraft(images=[PostImage(upload_id=new_id(author.id))], **draft)
         return await self.sources.publishing.create(author.id, described, now())
 
-    async def publish(self, post: PostRecord, *, tagged: Sequence[UserRecord] = ()) -> PostRecord:
+    async def publish(
+        self, post: PostRecord, *, tagged: Sequence[UserRecord] = (), pending: Collection[ObjectId] = ()
+    ) -> PostRecord:
         """Makes a PROCESSING post READY and returns it as stored."""
         author = await self.stored_user(post.author_id)
-        tags = [TagRecord(user_id=user.id, x=0.5, y=0.5) for user in tagged]
+        tags = [TagRecord(user_id=user.id, x=0.5, y=0.5, is_pending=user.id in pending) for user in tagged]
         area = Area.PRIVATE if author.is_private else Area.PUBLIC
         with_tags = msgspec.structs.replace(image(post.image_inputs[0].upload_id, area), tagged_users=tags)
         await self.sources.images.publish(post.id, [Move(with_tags, with_tags)], now())

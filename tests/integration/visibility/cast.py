@@ -46,7 +46,8 @@ EVERYBODY = (HOST, *VIEWERS, *TARGETS)  # targets comment last, so that their co
 AUTHORS = (HOST, *TARGETS)
 MODERATED = (HOST, "private", "suspended")  # authors of posts that moderators hide, remove or label
 STATUSES = {"HIDDEN": ModerationAction.HIDE, "REMOVED": ModerationAction.REMOVE}
-TAGGED = (*TARGETS, "blocked", "blocker")  # some of them block an author later
+PENDING = ("stranger", "follower")  # who has yet to approve tags
+TAGGED = (*TARGETS, "blocked", "blocker", *PENDING)  # some of them block an author later
 
 
 def somewhere() -> LocationRecord:
@@ -223,6 +224,7 @@ class Cast:
             self.records[author],
             caption=f"At the {' '.join(names)}",
             tagged=tagged,
+            pending=[self.records[name].id for name in PENDING],
             mention_ids=ids,
             hashtags=names,
             location=self.location,
@@ -234,6 +236,7 @@ class Cast:
         post.hashtags = list(self.scene.hashtags)
         post.place = None if author in self.scene.private else next(iter(self.scene.places))
         post.likers, post.mentioned, post.tagged = list(EVERYBODY), list(TARGETS), list(TAGGED)
+        post.pending = list(PENDING)
         return self._record(post)
 
     def _record(self, post: Post) -> Post:

@@ -119,7 +119,7 @@ def _tagged(rules: Rules, viewer: Viewer, image: Gid) -> list[Gid]:
     """The users tagged in the post of the image."""
     shown = [post for post in rules.scene.posts.values() if post.image == image and rules.sees_post(viewer, post)]
     return _can_meet(
-        rules, viewer, [name for post in shown for name in post.tagged if rules.shows_tag(post.author, name)]
+        rules, viewer, [name for post in shown for name in post.tagged if rules.shows_tag(viewer, post, name)]
     )
 
 
@@ -146,7 +146,7 @@ def _tagged_posts(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
     """Posts that tag somebody, as rules 3, 4 and 8 say."""
     person = rules.scene.name_of(gid)
     posts = [
-        post for post in rules.scene.posts.values() if person in post.tagged and rules.shows_tag(post.author, person)
+        post for post in rules.scene.posts.values() if person in post.tagged and rules.shows_tag(viewer, post, person)
     ]
     return _visible(rules, viewer, [post.gid for post in posts]) if rules.can_read(viewer, person) else []
 

@@ -12,7 +12,8 @@
 6. Only the recipient sees a notification, and only if its object is visible and one of its actors can be met.
 7. Only the owner sees uploads, what moderators decided about them, sessions, access tokens, passkeys, identities and
    `Viewer`. An image is visible with its post or as an avatar, and else to its owner.
-8. Nobody sees a tag while there is a block between the author and the tagged user.
+8. Nobody sees a tag while there is a block between the author and the tagged user, and only the tagged user sees one
+   that they have yet to approve.
 9. Moderators who are not suspended see all cases and the log, with everybody and everything that is not deleted; who
    reported themselves they do not see. Elsewhere they see what others see.
 10. Everybody who sees a post sees whether it is labelled sensitive.
@@ -68,9 +69,10 @@ class Rules:
         is_heard = (viewer, post.author) not in self.scene.mutes
         return is_public and is_heard and post.status == "READY" and self.sees_post(viewer, post)
 
-    def shows_tag(self, author: Name, person: Name) -> bool:
+    def shows_tag(self, viewer: Viewer, post: Post, person: Name) -> bool:
         """Rule 8."""
-        return not {(author, person), (person, author)} & self.scene.blocks
+        is_blocked = {(post.author, person), (person, post.author)} & self.scene.blocks
+        return not is_blocked and (person not in post.pending or viewer == person)
 
     def sees_comment(self, viewer: Viewer, comment: Comment) -> bool:
         """Rule 5."""

@@ -21,6 +21,7 @@ class Post:
     likers: list[Name] = field(default_factory=list)
     mentioned: list[Name] = field(default_factory=list)  # mentioned in the caption
     tagged: list[Name] = field(default_factory=list)  # in the image
+    pending: list[Name] = field(default_factory=list)  # who of these has yet to approve it
     hashtags: list[Gid] = field(default_factory=list)
     place: Gid | None = None
     comments: list["Comment"] = field(default_factory=list)
