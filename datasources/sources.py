@@ -186,7 +186,7 @@ class Sources:
         self.read_your_writes, self.targets = ReadYourWrites(database, sharded_ids), Targets(database, sharded_ids)
         self._make_feed_stores()
         self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)
-        self.webhook_endpoints, self.discovery = EndpointStore(database), DiscoveryStores(database)
+        self.webhook_endpoints, self.discovery = EndpointStore(database), DiscoveryStores(database, sharded_ids)
         self.webhook_messages = MessageStore(database, job_queue, self.webhook_endpoints)
         webhooks = {Task.PUBLISH_WEBHOOKS: self.webhook_messages} if "webhooks" in settings.events else {}
         self.event_sinks: EventSinks = {**event_sinks, **webhooks}

@@ -81,6 +81,8 @@ FEW_FOUND = 5  # with fewer people found, those are looked for whose name differ
 SIMILAR_FOUND_MAX = 20
 MUTUAL_FOLLOWERS_SHOWN = 3  # "followed by ana, bob, cem and 4 others"; `User.mutualFollowers` lists all
 MUTUAL_FOLLOWERS_AMONG = 500  # accounts that the viewer followed latest: each is a seek in an index for each user shown
+SUGGESTIONS_MAX = 200  # accounts suggested to one viewer: ten screens of them
+DISMISSALS_MAX = 1_000  # of suggestions, the latest of an account; each is read with every page of suggestions
 SEARCH_READ_MAX = 1_000  # names read for one page: as many in a row that the viewer may not see end what is found
 
 # Explore

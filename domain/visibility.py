@@ -43,6 +43,12 @@ class Relation(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the viewer follows them, not only asked to."""
         return self.follow_state is FollowState.FOLLOWING
 
+    @property
+    def is_unrelated(self) -> bool:
+        """Whether the viewer has nothing to do with them yet, so that they can be suggested."""
+        is_kept_out = self.has_blocked or self.is_blocked or self.has_muted
+        return not (self.is_self or is_kept_out) and self.follow_state is FollowState.NONE
+
 
 STRANGERS = Relation()
 ONESELF = Relation(is_self=True)
@@ -86,6 +92,11 @@ def can_view_blocked(owner: UserRecord, relation: Relation) -> bool:
 def can_meet(owner: UserRecord, relation: Relation) -> bool:
     """People among others, as in likes, followers, mentions, comments: a block either way keeps them apart."""
     return can_view_profile(owner, relation) and not relation.has_blocked
+
+
+def can_suggest(owner: UserRecord, relation: Relation) -> bool:
+    """Somebody to follow: neither followed nor asked, and not muted. A private account is suggested as it is found."""
+    return can_meet(owner, relation) and relation.is_unrelated
 
 
 def can_view_content(owner: UserRecord, relation: Relation) -> bool:

@@ -31,6 +31,7 @@ from resolvers import (
     saves,
     search,
     second_factor,
+    suggestions,
     terms,
     uploads,
     uploads_live,
@@ -64,6 +65,7 @@ Query = create_type(
         search.suggest_handles,
         explore.explore,
         explore.trending_hashtags,
+        suggestions.suggested_users,
     ],
     description="Reads.",
 )
@@ -136,6 +138,7 @@ Mutation = create_type(
         follows.unblock_user,
         follows.mute_user,
         follows.unmute_user,
+        follows.dismiss_suggestion,
         hashtags.follow_hashtag,
         hashtags.unfollow_hashtag,
         notifications.mark_notifications_seen,

@@ -1,10 +1,11 @@
-"""Following, blocking and muting: each verb says what should be so between the viewer and one other user."""
+"""Following, blocking, muting, dismissing: each verb says what should be so between the viewer and one other user."""
 
 from bson import ObjectId
 
 from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
+from domain.limits import DISMISSALS_MAX
 from domain.records.users import UserRecord
 from resolvers.root_fields import mutation
 from resolvers.spam import count_follow
@@ -100,4 +101,14 @@ async def mute_user(info: Info, given: UserIdInput) -> UserPayload:
 async def unmute_user(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.mutes.unmute(viewer_id, user.id)
+    return UserPayload(user=await _user_now(info, user.id))
+
+
+@mutation(
+    "Ensures that the user is no more suggested to the viewer. The latest "
+    f"{DISMISSALS_MAX:,} dismissed users are remembered."
+)
+async def dismiss_suggestion(info: Info, given: UserIdInput) -> UserPayload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.discovery.dismissals.dismiss(viewer_id, user.id)
     return UserPayload(user=await _user_now(info, user.id))

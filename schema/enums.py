@@ -20,6 +20,7 @@ from domain.records.terms import AgeRange
 from domain.records.uploads import UploadStatus
 from domain.records.users import AccountStanding, Role, SensitiveContent
 from domain.search_kinds import SearchKind
+from domain.suggestions import SuggestionReason
 from domain.topics import PostOrder
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "SecondFactorMethod",
     "SensitiveContent",
     "SourceFormat",
+    "SuggestionReason",
     "UploadStatus",
     "UserErrorCode",
 ]
@@ -140,6 +142,13 @@ _describe(
     NONE="Not at all.",
     REQUESTED="Asked a private account, not answered yet.",
     FOLLOWING="Follows.",
+)
+_describe(
+    SuggestionReason,
+    "Why an account is suggested.",
+    FOLLOWED_BY_FOLLOWED="People whom the viewer follows follow it.",
+    SAME_HASHTAGS="It posts with hashtags that the viewer follows or uses.",
+    POPULAR="It has many followers.",
 )
 _describe(
     NotificationKind,

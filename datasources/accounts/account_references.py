@@ -3,7 +3,8 @@
 An index finds every place. Not listed are: `claims` of what is unique among accounts, which are freed by the
 deletion itself; who follows in `followers`, which is gone before the
 follow is; an author among other users' interests, which are computed again from acts
-that are gone, and which `gc` looks through; entries and fan-outs of its posts, which are removed with posts and
+that are gone, and which `gc` looks through; an account among others' suggestions, which expire within hours
+(`domain/suggestions.py`); entries and fan-outs of its posts, which are removed with posts and
 follows; `failures`, which are deleted at the very end; and `webhook_messages`, which name it by its global id: others
 are yet to be told, of the deletion too. Each is sent or dead within some three days, and a TTL index deletes dead ones
 after thirty (`datasources/events/webhook_messages.py`). Other
@@ -74,6 +75,8 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "uploads": [_by("owner_id")],
     "follows": [_by("follower_id"), _by("followee_id")],
     "followed_hashtags": [_by("_id")],
+    "suggestions": [_by("_id")],
+    "dismissed_suggestions": [_by("_id"), _by("user_ids")],
     "followers": [_within("u", "f")],
     "blocks": [_by("blocker_id"), _by("blocked_id")],
     "mutes": [_by("muter_id"), _by("muted_id")],

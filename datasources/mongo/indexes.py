@@ -138,6 +138,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "caption_terms": [IndexModel(OPEN_CAPTIONS, partialFilterExpression={"is_open": True}), IndexModel(OWN_CAPTIONS)],
     "followed_hashtags": [],
+    "suggestions": [_EXPIRES],
+    "dismissed_suggestions": [_naming("user_ids")],
     "post_likes": _LIKES,
     "comment_likes": _LIKES,
     "saves": [_unique("saver_id", "post_id"), IndexModel(SAVES_OF_SAVER), IndexModel([("post_id", UP)])],

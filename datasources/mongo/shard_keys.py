@@ -47,6 +47,8 @@ SHARD_KEYS: Mapping[str, ShardKey | None] = {
     "topic_posts": ShardKey(("topic_id", "post_id")),
     "caption_terms": ShardKey(("author_id",)),
     "followed_hashtags": _BY_ID,
+    "suggestions": _BY_ID,
+    "dismissed_suggestions": _BY_ID,
     "post_likes": _BY_TARGET,
     "comment_likes": _BY_TARGET,
     "comments": ShardKey((COMMENT_KEY, "_id")),

@@ -31,7 +31,7 @@ class Person(NamedTuple):
 # fmt: off
 PEOPLE = (
     Person("ana", "Ana Ferreira", "Lights, dots and the occasional spiral. Lisbon. You are signed in as me!",
-           "https://ana.example", ("ben", "chloe", "diego", "emi", "farid", "greta", "ines")),
+           "https://ana.example", ("ben", "chloe", "diego", "emi", "farid", "greta")),
     Person("ben", "Ben Aebi", "Up early, down late. Mountains mostly.",
            "https://ridgelines.example", ("ana", "emi", "farid", "hugo", "noor", "chloe")),
     Person("chloe", "Chloé Martin", "Salt water person. I swim first and take pictures afterwards.",

@@ -89,6 +89,7 @@ def steps(life: FullAccount) -> list[tuple[str, dict[str, Any]]]:
         *(("unfollowUser", each) for each in (bob, fay, nobody)),
         *((name, each) for name in ("acceptFollowRequest", "declineFollowRequest") for each in (cat, nobody)),
         *((name, each) for name in ("muteUser", "unmuteUser", "removeFollower") for each in (bob, mal, nobody)),
+        *(("dismissSuggestion", each) for each in (bob, eve, nobody)),
         *((name, each) for name in ("blockUser", "unblockUser") for each in (fay, eve, nobody)),
         ("updateProfile", {"displayName": None, "biography": "b", "website": "no address"}),
         ("updateProfile", {"displayName": "Ana", "isPrivate": True, "avatarUploadId": uploads[0]}),

@@ -44,6 +44,7 @@ ALLOWED: Mapping[str, Sequence[str]] = {
         "notifications datasources.notifications.notification_log.NotificationStore.anonymize_withdrawn",
         "notifications datasources.notifications.notification_log.NotificationStore.delete_of_recipient",
         "profile_visits datasources.feed.profile_visits.VisitStore.erase",
+        "dismissed_suggestions datasources.discovery.dismissals.DismissalStore.erase",
         "users datasources.accounts.users.UserStore.find_deleted_in_session",
         "users datasources.accounts.deactivation.DeactivationStore.find_deactivated_in_session",
     ),
@@ -72,6 +73,11 @@ ALLOWED: Mapping[str, Sequence[str]] = {
     ),
     "Interests are computed at most daily for a viewer, from indexes by who acted.": (
         "* datasources.feed.interests.*",
+    ),
+    "Suggestions are computed a few times a day for who looks at them: from the most followed, and the authors "
+    "of some hundred posts, who are so many that they lie on most shards.": (
+        "users datasources.discovery.suggestions.SuggestionStore._popularity",
+        "posts datasources.discovery.suggestions.SuggestionStore._authors_of",
     ),
     "A deleted or edited post or comment withdraws its notifications.": (
         "notifications datasources.notifications.notification_log.NotificationStore._about",

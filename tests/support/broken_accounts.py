@@ -125,3 +125,7 @@ async def closed_report_of_an_open_case(world: World, scene: Scene) -> None:
 async def reported(world: World, scene: Scene) -> None:
     target = Target(id=scene.ana.id, type=ReportTargetType.USER, subject_id=scene.ana.id)
     await world.sources.moderation.reports.report(scene.bob.id, target, ReportReason.SPAM, "", now())
+
+
+async def oneself_dismissed(world: World, scene: Scene) -> None:
+    await insert(world, "dismissed_suggestions", _id=scene.ana.id, user_ids=[scene.bob.id, scene.ana.id])

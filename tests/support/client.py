@@ -49,6 +49,7 @@ USER_VERBS = (  # the mutations about another person
     "unblockUser",
     "muteUser",
     "unmuteUser",
+    "dismissSuggestion",
 )
 WITHOUT_SESSION = {  # the mutations that need no session
     "register",

@@ -124,6 +124,9 @@ async def _create_relations(world: World, ana: UserRecord, others: Sequence[User
     await sources.mutes.mute(ana.id, fay.id)
     await sources.mutes.mute(cat.id, ana.id)
     await sources.followed_hashtags.follow(ana.id, "sea")
+    await sources.discovery.dismissals.dismiss(ana.id, eve.id)
+    await sources.discovery.dismissals.dismiss(bob.id, ana.id)
+    await sources.discovery.suggestions.compute(ana.id, now())
     await world.drain()
 
 

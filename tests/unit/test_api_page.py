@@ -38,6 +38,7 @@ from domain.rate_limits import (
     ROLE_FACTORS,
     RateLimits,
 )
+from domain.suggestions import FEW_SIGNALS, KEPT
 from domain.text import mentions
 from resolvers.api import schema
 from resolvers.transport import (
@@ -162,6 +163,9 @@ SENTENCES = [
     f"exact up to {limits.BADGE_MAX - 1}; {limits.BADGE_MAX} means more than {limits.BADGE_MAX - 1}",
     f"has up to {limits.MUTUAL_FOLLOWERS_SHOWN} people whom the viewer follows",
     f"among the {limits.MUTUAL_FOLLOWERS_AMONG} whom the viewer followed latest",
+    f"`suggestedUsers` lists up to {limits.SUGGESTIONS_MAX} accounts",
+    f"kept for {KEPT // timedelta(hours=1)} hours, and for a minute while the viewer follows fewer than {FEW_SIGNALS}",
+    f"The latest {limits.DISMISSALS_MAX:,} dismissed accounts are remembered",
     f"1 to {IDEMPOTENCY_KEY_MAX} characters",
     f"For {limits.IDEMPOTENCY_HOURS} hours and longer",
     f"({WITHDRAWN_NOTIFICATION_KEPT.days} days for what was taken back)",

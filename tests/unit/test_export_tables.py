@@ -19,6 +19,7 @@ NOT_EXPORTED = {
     "mails": "sent to their owner, and deleted within a day",
     "savers": "numbers of what is there",
     "discovery_holds": "moderators' work: whether its posts are left out of explore",
+    "suggestions": "made of follows and hashtags, for some hours",
     "rankings": "orders of others' posts, for an hour",
 }
 

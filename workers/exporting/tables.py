@@ -128,6 +128,10 @@ def _hashtags(account: Document) -> Row:
     return {"followed": [each["name"] for each in account.get("followed", ())]}
 
 
+def _dismissed(account: Document) -> Row:
+    return {"users": [Person(user_id) for user_id in account["user_ids"]]}
+
+
 def _notification(notification: Document) -> Row:
     return {
         "kind": notification["kind"],
@@ -235,6 +239,7 @@ TABLES: Sequence[Table] = (
     Table(name="blocked", collection="blocks", query=_by("blocker_id"), row=_person("blocked_id")),
     Table(name="muted", collection="mutes", query=_by("muter_id"), row=_person("muted_id")),
     Table(name="followed_hashtags", collection="followed_hashtags", query=_by("_id"), row=_hashtags),
+    Table(name="dismissed_suggestions", collection="dismissed_suggestions", query=_by("_id"), row=_dismissed),
     Table(
         name="notifications",
         collection="notifications",

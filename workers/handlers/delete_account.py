@@ -110,6 +110,7 @@ async def _erase_readings(sources: Sources, user_id: ObjectId) -> bool:
     await sources.feed_listeners.erase(user_id)
     await sources.interests.erase(user_id)
     await sources.rankings.erase(user_id)
+    await sources.discovery.suggestions.erase(user_id)
     await sources.saved.savers.erase(user_id)
     await sources.discovery.holds.erase(user_id)
     return False
@@ -167,6 +168,7 @@ DELETE_ACTS: Sequence[Step] = (
     lambda sources, user_id: sources.mail_tokens.delete_of_account(user_id),
     lambda sources, user_id: sources.feed_entries.erase(user_id, CHUNK),
     lambda sources, user_id: sources.visits.erase(user_id, CHUNK),
+    lambda sources, user_id: sources.discovery.dismissals.erase(user_id, CHUNK),
 )
 # What is kept of acts that are over: idempotency keys, likes taken back, names in others' notifications, uploads, and
 # last what moderators did, for whose log a pseudonym takes the account's place.

@@ -48,6 +48,14 @@ def _mutual_followers(rules: Rules, viewer: Viewer, person: Gid) -> list[Gid]:
     return [gid for gid in _followers(rules, viewer, person) if gid in followed]
 
 
+def _suggested(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
+    """Everybody here, as there are fewer than suggestions: but for those whom the viewer knows, or wants to know."""
+    scene = rules.scene
+    pairs = scene.follows | scene.requests | scene.mutes
+    others = {person for person in scene.people if person != viewer and (viewer, person) not in pairs}
+    return [] if viewer in scene.suspended else _can_meet(rules, viewer, others)
+
+
 def _feed(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
     """Ready posts of the viewer and of accounts that they follow and have not muted, and of hashtags they follow."""
     scene, by_author = rules.scene, _by_author(rules, viewer)
@@ -231,6 +239,7 @@ EXPECTED: dict[str, Expected] = {
     "Query.suggestHandles": lambda rules, viewer, person: _can_meet(
         rules, viewer, {rules.scene.name_of(person)} - rules.scene.suspended
     ),
+    "Query.suggestedUsers": _suggested,
     "Query.notifications": _notices,
     "Viewer.user": lambda rules, viewer, _: [] if viewer is None else [rules.scene.people[viewer]],
     "Viewer.sessions": _mine("sessions"),

@@ -31,6 +31,7 @@ OWN = f"""{{
   feed(first: 50) {{ edges {{ node {{ id }} hashtag {{ id }} }} }}
   moderation {{ {select_leading_fields(TYPES["Moderation"])} }}
   notifications(first: 50) {{ edges {{ node {{ id }} }} }}
+  suggestedUsers(first: 50) {{ edges {{ node {{ id }} }} }}
 }}"""
 
 
@@ -126,7 +127,7 @@ async def _own(cast: Cast, viewer: Name, shown_ids: Shown) -> None:
         collect_shown(TYPES["Moderation"], answer["moderation"], ROOT, shown_ids)
     hashtags = [edge["hashtag"] for edge in answer["feed"]["edges"]]
     shown_ids["FeedEdge.hashtag", ROOT] = [hashtag["id"] for hashtag in hashtags if hashtag is not None]
-    for name in ("feed", "notifications"):
+    for name in ("feed", "notifications", "suggestedUsers"):
         shown_ids[f"Query.{name}", ROOT] = [edge["node"]["id"] for edge in answer[name]["edges"]]
 
 

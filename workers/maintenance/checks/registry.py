@@ -9,6 +9,7 @@ from workers.maintenance.checks.check import Check, Repair
 from workers.maintenance.checks.claims import CLAIMS, UNCLAIMED_ACCOUNTS
 from workers.maintenance.checks.comments import COMMENTS
 from workers.maintenance.checks.counters import COUNTER_CHECKS
+from workers.maintenance.checks.dismissals import DISMISSALS
 from workers.maintenance.checks.exports import EXPORTS
 from workers.maintenance.checks.feed_entries import MISSING_ENTRIES, WRONG_ENTRIES
 from workers.maintenance.checks.feed_modes import FEED_MODES
@@ -57,6 +58,7 @@ CHECKS: Sequence[Check] = (
     LISTED_FOLLOWERS,
     BLOCKS,
     MUTES,
+    DISMISSALS,
     UPLOADS,
     EXPORTS,
     SESSIONS,
