@@ -289,6 +289,7 @@ def account_row(account: Document) -> Row:
             "sensitiveContent": preferences["sensitive_content"],
             "approvesTags": preferences["approves_tags"],
             "isInSearch": preferences["is_in_search"],
+            "showsSuggestedPosts": preferences["shows_suggested_posts"],
         },
         "createdAt": account["created_at"],
         "postCount": account.get("post_count", 0),
