@@ -32,8 +32,8 @@ class ExportStore:
         self._dead_letters = DeadLetterStore(database)
 
     async def request(self, user_id: ObjectId, now: datetime) -> ExportRecord:
-        """The export of an account: a new one, to be built, unless the last one was requested within `PAUSE`, or within
-        `RETRY_PAUSE` if it has failed.
+        """The export of an account: a new one, to be built, unless the last one is being built, or was requested within
+        `PAUSE`, or within `RETRY_PAUSE` if it has failed.
 
         One atomic write. Safe to repeat and side by side. The archives of an earlier one are deleted by the builder.
         """
@@ -43,7 +43,8 @@ class ExportStore:
             **pending_fields([Task.BUILD_EXPORT], now),
         }
         failed = {"dead_lettered": Task.BUILD_EXPORT.value, "requested_at": {"$lte": now - RETRY_PAUSE}}
-        earlier = {"_id": user_id, "$or": [{"requested_at": {"$lte": now - PAUSE}}, failed]}
+        ready = {"byte_size": {"$exists": True}, "requested_at": {"$lte": now - PAUSE}}
+        earlier = {"_id": user_id, "$or": [ready, failed]}
         export: Document | None
         try:
             export = await self._exports.find_one_and_replace(earlier, new, upsert=True, return_document=True)

@@ -55,7 +55,7 @@ class ClusterServers:
         self._changed: list[Callable[[Moved], None]] = []
         self._is_stale = Signal()
         self._is_unknown = False
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], Redis] = {}
 
     @property
     def all(self) -> Sequence[Redis]:
@@ -111,9 +111,11 @@ class ClusterServers:
         await asyncio.gather(*(redis.ping() for redis in self.all))
 
     async def aclose(self) -> None:
-        for closing in self._closing:
-            closing.cancel()
-        await asyncio.gather(*self._closing, *map(_close, self._masters.values()), return_exceptions=True)
+        closing = dict(self._closing)
+        for task in closing:
+            task.cancel()
+        await asyncio.gather(*closing, return_exceptions=True)
+        await asyncio.gather(*map(_close, (*closing.values(), *self._masters.values())))
 
     def _to_ask(self) -> list[Host]:
         """Masters first, whose connections are open; then replicas and the nodes that the settings name."""
@@ -161,8 +163,8 @@ class ClusterServers:
             changed(has_moved)
         for redis in gone:
             closing = asyncio.create_task(_close_gone(redis), name="close")
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._closing[closing] = redis
+            closing.add_done_callback(self._closing.pop)
 
     def _open(self, host: Host) -> Redis:
         redis = self._connect(host)
@@ -179,12 +181,10 @@ async def _close(redis: Redis) -> None:
 
 
 async def _close_gone(redis: Redis) -> None:
-    """Closes a client at once, and again later or when cancelled: commands that were under way may connect anew."""
+    """Closes a client at once, and again later: commands that were under way may connect anew."""
     await _close(redis)
-    try:
-        await asyncio.sleep(IN_USE_SECONDS)
-    finally:
-        await _close(redis)
+    await asyncio.sleep(IN_USE_SECONDS)
+    await _close(redis)
 
 
 def _host(holder: tuple[str, int]) -> Host:

@@ -20,7 +20,7 @@ _CALL_TIMEOUTS = 6  # a call with its retries and its body may take so many time
 _LISTED = 1_000  # S3's limit; an account has at most `EXPORT_FILES_MAX` archives, and a few that were being made
 
 
-_LONGEST_DAYS = 3  # of making the archives of an export
+_LONGEST_DAYS = 8  # of making as many archives as an export may have, in twenty minutes each
 
 
 class UploadGone(Exception):

@@ -12,7 +12,7 @@ class ExportSettings(BaseSettings):
     )
     export_file_bytes: int = Field(
         4 * 2**30,
-        ge=1,
+        ge=2**20,
         le=64 * 2**30,
         description="From how many bytes on an archive of an export is closed, and another one begun.",
     )

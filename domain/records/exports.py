@@ -57,10 +57,12 @@ class ExportRecord(Stored, frozen=True, kw_only=True):
 
     @property
     def available_archives(self) -> Sequence[ArchiveRecord]:
-        """The archives of a READY export, in order; none of another. Older versions made one, at `key`."""
+        """The archives of a READY export, in order; none of another. Older versions make a single one, at `key`."""
         if self.byte_size is None:
             return ()
-        return self.archives or [ArchiveRecord(key=self.key, byte_size=self.byte_size)]
+        if sum(archive.byte_size for archive in self.archives) == self.byte_size:
+            return self.archives
+        return [ArchiveRecord(key=self.key, byte_size=self.byte_size)]
 
     @property
     def status(self) -> ExportStatus:

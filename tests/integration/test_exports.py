@@ -218,6 +218,28 @@ async def test_a_large_account_has_several_archives_with_each_file_once(
     assert len(await keys(own, photographer)) == len(archives), "none of the earlier export"
 
 
+async def test_no_archive_has_anything_of_another_account_wherever_it_begins(
+    own: World, web: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await create_full_account(own), await create_full_account(own)
+    assert first.ana.id < second.ana.id
+    await own.sources.database["exports"].delete_many({})
+    await request(own, first.ana)
+    await build_export(own.tools, str(first.ana.id))
+    expected = await fetch(own, web, first.ana)
+    await own.sources.database["exports"].delete_many({})
+    monkeypatch.setattr(handler, "ARCHIVE_SECONDS", 0)  # each has one file of a table, or one image
+    await request(own, first.ana)
+    while await own.sources.account.exports.pending(first.ana.id, Task.BUILD_EXPORT):
+        await build_export(own.tools, str(first.ana.id))
+    archives = await fetch_all(own, web, first.ana)
+    assert len(archives) >= len(TABLES)
+    assert names(archives) == expected.namelist()
+    for archive in archives:
+        for name in archive.namelist():
+            assert archive.read(name) == expected.read(name), name
+
+
 async def test_an_archive_that_takes_long_is_closed(
     own: World, web: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, photographer: UserRecord
 ) -> None:

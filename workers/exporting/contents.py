@@ -81,11 +81,10 @@ async def files_of(sources: Sources, user_id: ObjectId, start: ExportPosition | 
 
 
 async def _pages(sources: Sources, table: Table, user_id: ObjectId, after: Any) -> AsyncIterator[list[Document]]:
-    query, collection = table.query(user_id), sources.database[table.collection]
+    own, collection = table.query(user_id), sources.database[table.collection]
     while True:
-        if after is not None:
-            limits = query.get(table.sort)
-            query = {**query, table.sort: {**(limits if isinstance(limits, dict) else {}), "$gt": after}}
+        # Beside the conditions of the table, which may be about the same field: it is what says whose rows they are.
+        query = own if after is None else {"$and": [own, {table.sort: {"$gt": after}}]}
         rows = await collection.find(query, sort=[(table.sort, 1)], limit=PAGE, hint=table.hint).to_list()
         if rows:
             yield rows

@@ -54,8 +54,10 @@ async def build_export(tools: Tools, key: str) -> None:
     if not await exports.start(export, upload_id, await count_steps(sources, user_id), clock.now()):
         await files.abort(archive_key, upload_id)
         raise RetryLater
-    await files.delete(export_prefix(user_id), but=upload_id, keep=[archive.key for archive in export.archives])
+    kept = [archive.key for archive in export.archives]
     try:
+        await _note(exports, export, upload_id, sum(archive.files for archive in export.archives))
+        await files.delete(export_prefix(user_id), but=upload_id, keep=kept)
         sent = await _send(tools, export, archive_key, upload_id)
     except (_Superseded, UploadGone):
         await files.abort(archive_key, upload_id)
