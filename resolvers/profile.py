@@ -11,6 +11,7 @@ from domain.limits import TURNS_TO_PUBLIC_PER_DAY
 from domain.rate_limits import Action
 from domain.records.images import ImageRecord
 from domain.text import checked_biography, checked_display_name, checked_website
+from resolvers.rate_limits import count_use
 from resolvers.root_fields import mutation, not_cleared
 from resolvers.spam import count_words
 from schema.context import Info
@@ -77,7 +78,8 @@ async def update_preferences(info: Info, given: UpdatePreferencesInput) -> Viewe
         await preferences.set_sensitive_content(viewer_id, sensitive)
     if approves is not None:
         await preferences.set_approves_tags(viewer_id, approves)
-    if is_in_search is not None:
+    if is_in_search is not None and is_in_search != await preferences.is_in_search(viewer_id):
+        await count_use(info, Action.EDIT)  # each change has all posts of the account listed anew
         await preferences.set_in_search(viewer_id, is_in_search)
     if suggests is not None:
         await preferences.set_shows_suggested_posts(viewer_id, suggests)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+from bson import ObjectId
 from pymongo import DeleteOne, ReplaceOne
 
 from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.queries import find_ids
 from domain.caption_search import caption_terms, language_of
 from domain.records.posts import PostRecord, PostStatus
 from domain.records.users import UserRecord
@@ -36,6 +38,20 @@ class CaptionTermStore:
 
     def __init__(self, database: Database) -> None:
         self._entries = database["caption_terms"]
+
+    async def erase_of_post(self, post_id: ObjectId, author_id: ObjectId) -> None:
+        """Deletes the words of a post. Safe to repeat."""
+        await self._entries.delete_one({"_id": post_id, "author_id": author_id})
+
+    async def erase_of_author(self, author_id: ObjectId, limit: int) -> bool:
+        """Deletes the words of up to `limit` posts of a deleted account; whether there were any. Safe to repeat.
+
+        Posts whose LIST is done by a process of an older version leave them behind.
+        """
+        ids = await find_ids(self._entries, {"author_id": author_id}, limit=limit)
+        if ids:
+            await self._entries.delete_many({"_id": {"$in": ids}, "author_id": author_id})
+        return bool(ids)
 
     async def write(self, entries: Iterable[tuple[Document, Document | None]], session: Session) -> None:
         """Stores what `caption_entry` says of these posts, given with it, in the caller's transaction."""

@@ -22,7 +22,6 @@ REFRESH_SECONDS = 1.0  # between two looks at who holds what
 PAUSE_SECONDS = 0.1  # the same, when servers say that it has changed
 ASK_SECONDS = 0.5  # the longest wait for one node's answer to that
 MAX_ASKED = 5  # nodes in one look
-IN_USE_SECONDS = 10.0  # no command of a client takes longer
 
 Moved = Callable[[str], bool]
 """Whether a key has another server now."""
@@ -55,7 +54,7 @@ class ClusterServers:
         self._changed: list[Callable[[Moved], None]] = []
         self._is_stale = Signal()
         self._is_unknown = False
-        self._closing: dict[asyncio.Task[None], Redis] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def all(self) -> Sequence[Redis]:
@@ -111,11 +110,7 @@ class ClusterServers:
         await asyncio.gather(*(redis.ping() for redis in self.all))
 
     async def aclose(self) -> None:
-        closing = dict(self._closing)
-        for task in closing:
-            task.cancel()
-        await asyncio.gather(*closing, return_exceptions=True)
-        await asyncio.gather(*map(_close, (*closing.values(), *self._masters.values())))
+        await asyncio.gather(*self._closing, *map(_close, self._masters.values()))
 
     def _to_ask(self) -> list[Host]:
         """Masters first, whose connections are open; then replicas and the nodes that the settings name."""
@@ -162,9 +157,9 @@ class ClusterServers:
         for changed in self._changed:
             changed(has_moved)
         for redis in gone:
-            closing = asyncio.create_task(_close_gone(redis), name="close")
-            self._closing[closing] = redis
-            closing.add_done_callback(self._closing.pop)
+            closing = asyncio.create_task(_close(redis), name="close")
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _open(self, host: Host) -> Redis:
         redis = self._connect(host)
@@ -178,13 +173,6 @@ async def _close(redis: Redis) -> None:
     """Closes a client; a server that is away takes no longer than a connection to it may."""
     with contextlib.suppress(RedisError, OSError, TimeoutError):
         await redis.aclose()
-
-
-async def _close_gone(redis: Redis) -> None:
-    """Closes a client at once, and again later: commands that were under way may connect anew."""
-    await _close(redis)
-    await asyncio.sleep(IN_USE_SECONDS)
-    await _close(redis)
 
 
 def _host(holder: tuple[str, int]) -> Host:

@@ -113,6 +113,7 @@ async def test_a_socket_reports_new_posts_until_the_session_ends(register: Regis
 
 async def test_a_ranked_feed_says_why_and_is_paged(home: tuple[Person, list[str]]) -> None:
     reader, posts = home
+    await reader.done("updatePreferences", showsSuggestedPosts=False)
     document = FEED.replace("(first: $first", "(order: RANKED, first: $first").replace("{ cursor", "{ cursor reason")
     first = (await reader.get(document, first=2))["feed"]
     rest = (await reader.get(document, first=50, after=first["pageInfo"]["endCursor"]))["feed"]

@@ -16,6 +16,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import AccountStanding, UserRecord
 from domain.topics import hashtag_id, top_score
 from tests.support.factories import World, items_of, now
+from tests.support.full_account import remove_final_check_delay
 from tests.support.interruptions import interruption
 from workers.handlers import list_posts
 from workers.handlers.aggregate_counters import count_post_likes
@@ -123,6 +124,29 @@ async def test_a_post_that_an_older_version_deleted_is_taken_off(world: World) -
     assert await count(world, name) == 0
     assert await world.sources.database["topic_posts"].find_one({"post_id": post.id}) is None
     assert await world.sources.database["posts"].find_one({"_id": post.id}) is None
+
+
+@pytest.mark.parametrize("deleted", ["the post", "the account"])
+async def test_words_that_an_older_version_left_behind_go_in_the_end(
+    own: World, monkeypatch: pytest.MonkeyPatch, deleted: str
+) -> None:
+    author, words = await own.user(), own.sources.database["caption_terms"]
+    post = await own.post(author, caption="only words")
+    await own.drain()
+    left = await words.find_one({"_id": post.id})
+    assert left is not None
+    await delete(own, post, author)
+    if deleted == "the post":
+        await own.sources.database["posts"].update_one({"_id": post.id}, {"$pull": {"outbox": Task.LIST.value}})
+        await own.drain()
+    else:
+        await own.drain()
+        await words.insert_one(left)
+        remove_final_check_delay(monkeypatch)
+        await own.sources.users.delete(author.id, now())
+        await own.drain()
+        assert await own.sources.users.deleted_account(author.id) is None
+    assert await words.find_one({"_id": post.id}) is None
 
 
 async def test_topics_that_were_lost_are_counted_again(world: World) -> None:

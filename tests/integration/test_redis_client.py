@@ -20,7 +20,7 @@ BUSY = "local n = 0 for i = 1, 20000 do n = n + i end return n"
 async def redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
     """With two connections, so that others have to wait for one."""
     monkeypatch.setattr(client, "CONNECTIONS", 2)
-    opened = open_client(settings.redis_url, seconds=5.0, wait=0.5)
+    opened = open_client(settings.redis_url, seconds=5.0, wait=2.0)
     yield opened
     await opened.aclose()
 
@@ -47,6 +47,20 @@ async def test_cancelled_commands_leave_every_connection_usable(redis: Redis) ->
         await asyncio.gather(*commands, return_exceptions=True)
     async with redis.client(), redis.client() as last:  # both of them, at once
         assert await last.ping()
+
+
+async def test_a_closed_client_stays_closed_whatever_was_under_way(redis: Redis) -> None:
+    pool: Any = redis.connection_pool
+    waiting = asyncio.ensure_future(redis.blpop(["nothing"], 30))
+    while not pool._in_use_connections:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    await redis.aclose()
+    with pytest.raises(RedisConnectionError):
+        await waiting
+    with pytest.raises(RedisConnectionError):
+        await redis.ping()
+    assert not any(connection.is_connected for connection in pool._available_connections)
 
 
 def test_a_connection_that_is_lost_before_a_command_is_sent_is_replaced(settings: Settings) -> None:

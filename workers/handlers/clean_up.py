@@ -66,6 +66,7 @@ async def clean_post(tools: Tools, key: str) -> Collection[str]:
     if not documents:
         return ()
     await sources.listings.take_off(post_id)
+    await sources.listings.captions.erase_of_post(post_id, documents[0]["author_id"])
     await sources.post_likes.delete_by_target(post_id)
     await sources.discovery.holds.erase(post_id)
     steps = 0

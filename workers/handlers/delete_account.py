@@ -174,6 +174,7 @@ DELETE_ACTS: Sequence[Step] = (
 # last what moderators did, for whose log a pseudonym takes the account's place.
 DELETE_REST: Sequence[Step] = (
     _erase_export,
+    lambda sources, user_id: sources.listings.captions.erase_of_author(user_id, CHUNK),
     _erase_tombstones,
     lambda sources, user_id: sources.post_likes.delete_taken_back(user_id, CHUNK),
     lambda sources, user_id: sources.comment_likes.delete_taken_back(user_id, CHUNK),
