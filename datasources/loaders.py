@@ -131,6 +131,11 @@ class Loaders(ViewerLoaders):
             for pair, user, relation in zip(pairs, users, relations, strict=True)
         ]
 
+    @cached_property
+    def turns_of_mutual_followers(self) -> asyncio.Semaphore:
+        """How many pages of mutual followers one operation reads at once."""
+        return asyncio.Semaphore(2)
+
     @found_by_ids
     async def mutual_followers_by_user(self, user_ids: Sequence[ObjectId]) -> Sequence[Sequence[UserRecord]]:
         """Whom the viewer follows, latest first, and who follow each user; nobody where followers are hidden."""

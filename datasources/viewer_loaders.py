@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bson import ObjectId
 
 from datasources.concurrency.loader import Loader
+from datasources.mongo import clock
 from datasources.posts.kept_likes import KeptLikes, new_marks
 from datasources.sources import Sources
 from datasources.telemetry.metrics import SIZES, Distribution
@@ -17,6 +18,7 @@ from domain.ids import raw_ids
 from domain.interests import Interest
 from domain.records.likes import LikeRecord
 from domain.records.saves import CollectionRecord
+from domain.suggestions import SuggestionsRecord
 
 _BATCH_SIZES = Distribution("photogram_loader_keys", "Keys of one call of a dataloader.", "loader", bounds=SIZES)
 
@@ -74,6 +76,11 @@ class ViewerLoaders:
         viewer_id = self._viewer_id
         followed = set() if viewer_id is None else set(await self._sources.followed_hashtags.topic_ids(viewer_id))
         return [topic_id in followed for topic_id in topic_ids]
+
+    @found_by_ids
+    async def suggestions_of_viewer(self, viewer_ids: Sequence[ObjectId]) -> Sequence[SuggestionsRecord]:
+        suggestions, now = self._sources.discovery.suggestions, clock.now()
+        return [await suggestions.get_or_compute(viewer_id, now) for viewer_id in viewer_ids]
 
     async def _likes(self, likes: KeptLikes, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
         viewer_id = self._viewer_id

@@ -6,7 +6,6 @@ from functools import partial
 
 from bson import ObjectId
 
-from datasources.mongo import clock
 from domain.limits import SUGGESTIONS_MAX
 from domain.paging import Page, PageRequest, Ranked, cut_page, fill_page
 from domain.suggestions import KEPT, SuggestedAccount
@@ -33,7 +32,7 @@ async def suggested_users(info: Info, first: First = None, after: After = None) 
         return EMPTY
     discovery = info.context.sources.discovery
     suggestions, dismissed = await asyncio.gather(
-        discovery.suggestions.get_or_compute(session.user_id, clock.now()),
+        info.context.loaders.suggestions_of_viewer.load(session.user_id),
         discovery.dismissals.of_account(session.user_id),
     )
 

@@ -9,6 +9,7 @@ import strawberry
 
 from domain.paging import Page, PageRequest, encode_cursor, fill_page
 from schema.context import Context, Info
+from schema.field_metadata import bounded, priced
 from schema.fields import After, Before, First, Last, plain
 from schema.lazy_types import LazyCollection, LazyComment, LazyPost, LazyUser
 
@@ -102,6 +103,7 @@ def connected(
     loader: str,
     description: str,
     is_visible: Callable[[Any, Info], Awaitable[bool]] | None = None,
+    price: int = 0,
 ) -> Any:
     """A list that belongs to a record: `fetch_page` reads pages of its ids, and `loader` loads the items.
 
@@ -123,4 +125,4 @@ def connected(
         fetch = partial(fetch_page, info.context, root)
         return await visible_page(request, fetch, getattr(info.context.loaders, loader).load_many)
 
-    return strawberry.field(resolve, graphql_type=connection_type | None, description=description)
+    return strawberry.field(resolve, graphql_type=connection_type | None, **priced(bounded(description, None), price))

@@ -19,6 +19,7 @@ PlanOf = Callable[[str], Plan]  # the plan of a field by the name of the type th
 
 _MAX_ITEMS = "max_items"
 _PLAN = "plan"
+_PRICE = "price"
 _SCOPE = "scope"
 SIGNED_IN = {"needs_session": True}  # the metadata of a root field that needs a session
 
@@ -38,6 +39,17 @@ def bounded(description: str, max_items: int | None, plan: PlanOf | None = None)
         metadata[_MAX_ITEMS] = max_items
         description = f"{description} At most {max_items:,}."
     return {"description": description, "metadata": metadata} if metadata else {"description": description}
+
+
+def priced(options: dict[str, Any], price: int) -> dict[str, Any]:
+    """The options of a field whose reading costs as much as `price` more fields of an answer."""
+    return {**options, "metadata": {**options.get("metadata", {}), _PRICE: price}} if price else options
+
+
+def price_of(definition: Definition) -> int:
+    """What a field costs besides the fields of its answer; 0 where nothing is declared."""
+    price: int = metadata_of(definition).get(_PRICE, 0)
+    return price
 
 
 def max_items_of(definition: Definition) -> int | None:

@@ -15,7 +15,7 @@ import strawberry
 from domain.limits import PAGE_SIZE_MAX
 from engine import Load
 from schema.context import Info
-from schema.field_metadata import PlanOf, bounded
+from schema.field_metadata import PlanOf, bounded, priced
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -67,7 +67,13 @@ def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> A
 
 
 def viewer_state(
-    graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str, max_items: int | None = None
+    graphql_type: Any,
+    loader: str,
+    read: Callable[[Any], Any],
+    *,
+    description: str,
+    max_items: int | None = None,
+    price: int = 0,
 ) -> Any:
     """A field about the viewer and the record: `read` of what `loader` loads for the record."""
 
@@ -76,7 +82,8 @@ def viewer_state(
         return _read_later(value, read) if isinstance(value, Future) else read(value)
 
     plan = _load(loader, "id", read=read)
-    return strawberry.field(resolve, graphql_type=graphql_type, **bounded(description, max_items, plan))
+    options = priced(bounded(description, max_items, plan), price)
+    return strawberry.field(resolve, graphql_type=graphql_type, **options)
 
 
 def _load(loader: str, key: str, *, many: bool = False, read: Callable[[Any], Any] | None = None) -> PlanOf:

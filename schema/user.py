@@ -7,8 +7,14 @@ from functools import partial
 import strawberry
 from bson import ObjectId
 
-from domain.limits import BIOGRAPHY_MAX, MUTUAL_FOLLOWERS_AMONG, MUTUAL_FOLLOWERS_SHOWN
-from domain.paging import PageRequest
+from domain.limits import (
+    BIOGRAPHY_MAX,
+    MUTUAL_FOLLOWERS_AMONG,
+    MUTUAL_FOLLOWERS_BRIEF_PRICE,
+    MUTUAL_FOLLOWERS_PRICE,
+    MUTUAL_FOLLOWERS_SHOWN,
+)
+from domain.paging import Page, PageRequest
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import can_view_content
@@ -41,6 +47,12 @@ async def _may_view_mutual_followers(user: UserRecord, info: Info) -> bool:
     """Whoever is suspended counts as following nobody, and a stranger follows nobody."""
     session = info.context.session
     return session is not None and not session.is_restricted and await _may_view_content(user, info)
+
+
+async def _mutual_followers(context: Context, user: UserRecord, request: PageRequest) -> Page[ObjectId]:
+    """A page, read beside few others of the operation: each may read all that the viewer follows."""
+    async with context.loaders.turns_of_mutual_followers:
+        return await context.sources.discovery.mutual_followers.page(context.require_viewer(), user.id, request)
 
 
 async def _shown_tagged(context: Context, user_id: ObjectId, post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
@@ -113,21 +125,21 @@ class User(Node):
     )
     mutual_followers: UserConnection | None = connected(
         UserConnection,
-        lambda context, user, page: context.sources.discovery.mutual_followers.page(
-            context.require_viewer(), user.id, page
-        ),
+        _mutual_followers,
         loader="met_user_by_id",
         is_visible=_may_view_mutual_followers,
+        price=MUTUAL_FOLLOWERS_PRICE,
         description="Who follows them and is followed by the viewer, whom the viewer followed latest first; empty "
         "where the viewer may not see their posts.",
     )
-    followed_by_viewer_follows: MutualFollowers = viewer_state(
-        MutualFollowers,
+    followed_by_viewer_follows: MutualFollowers | None = viewer_state(
+        MutualFollowers | None,
         "mutual_followers_by_user",
         to_mutual_followers,
         description=f"Up to {MUTUAL_FOLLOWERS_SHOWN} of their mutual followers, and how many there are among the "
         f"{MUTUAL_FOLLOWERS_AMONG} accounts that the viewer followed latest; nobody where the viewer may not see their "
         "posts.",
+        price=MUTUAL_FOLLOWERS_BRIEF_PRICE,
     )
 
     collections: CollectionConnection | None = connected(

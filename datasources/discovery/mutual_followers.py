@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from datasources.mongo.client import Database, Document, Readable
 from datasources.mongo.pages import find_page
-from domain.limits import MUTUAL_FOLLOWERS_AMONG
+from domain.limits import MUTUAL_FOLLOWERS_AMONG, PAGE_SIZE_MAX
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.follows import FollowState
 
@@ -46,11 +46,14 @@ class MutualFollowerStore:
     async def of_users(self, viewer_id: ObjectId, user_ids: Sequence[ObjectId]) -> Mapping[ObjectId, list[ObjectId]]:
         """The mutual followers of each account that has some, among `MUTUAL_FOLLOWERS_AMONG`, in the order of `page`.
 
-        These are the accounts that the viewer followed latest. Two operations.
+        These are the accounts that the viewer followed latest. A read of `follows` for these, and one for each
+        `PAGE_SIZE_MAX` of `user_ids`, one after the other.
         """
         rows = await self._followed(viewer_id, PageRequest(limit=1), MUTUAL_FOLLOWERS_AMONG)
         places = {row["followee_id"]: number for number, row in enumerate(rows)}
-        found = await self._followers(list(places), user_ids)
+        found = dict[ObjectId, list[ObjectId]]()
+        for start in range(0, len(user_ids), PAGE_SIZE_MAX):
+            found.update(await self._followers(list(places), user_ids[start : start + PAGE_SIZE_MAX]))
         return {user_id: sorted(followers, key=places.__getitem__) for user_id, followers in found.items()}
 
     async def _followed(

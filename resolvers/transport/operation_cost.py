@@ -23,7 +23,7 @@ from domain.limits import PAGE_SIZE_MAX
 from resolvers.transport.cost_multipliers import Multiplier, Variables, length, page_size
 from resolvers.transport.document_limits import NOTHING, OperationSize, too_complex
 from resolvers.transport.fragments import fragments_of
-from schema.field_metadata import max_items_of
+from schema.field_metadata import max_items_of, price_of
 
 
 class OperationMeter:
@@ -99,7 +99,7 @@ class OperationMeter:
             aliases + inner.aliases,
             inner.directives,
             inner.introspection,
-            1 + times * inner.cost,
+            1 + (price_of(definition) if definition else 0) + times * inner.cost,
             multipliers | inner.multipliers,
         )
 

@@ -1,5 +1,6 @@
 """Whom a viewer follows and who follow another account: in pages and in brief, for whom, and what it reads."""
 
+import asyncio
 import random
 from typing import Any
 
@@ -7,10 +8,19 @@ import pytest
 from bson import ObjectId
 
 import datasources.discovery.mutual_followers as mutual
-from domain.limits import FOLLOWING_MAX, MUTUAL_FOLLOWERS_AMONG, MUTUAL_FOLLOWERS_SHOWN, PAGE_SIZE_MAX
+from datasources.discovery.mutual_followers import MutualFollowerStore
+from domain.limits import (
+    FOLLOWING_MAX,
+    MUTUAL_FOLLOWERS_AMONG,
+    MUTUAL_FOLLOWERS_BRIEF_PRICE,
+    MUTUAL_FOLLOWERS_PRICE,
+    MUTUAL_FOLLOWERS_SHOWN,
+    PAGE_SIZE_MAX,
+)
 from domain.paging import PageRequest
 from domain.records.follows import FollowState
 from domain.records.users import AccountStanding, UserRecord
+from tests.integration.test_cost_bounds import cost
 from tests.support.factories import World, items_of, now
 
 PAGE = """query ($name: String!, $first: Int, $after: String, $last: Int, $before: String) {
@@ -200,3 +210,60 @@ async def test_those_of_a_whole_page_in_brief_are_sought_among_the_latest_follow
     assert len(reads) == 2
     assert sum(documents for documents, _ in reads) == len(famous)
     assert sum(keys for _, keys in reads) <= 3 * MUTUAL_FOLLOWERS_AMONG + 2 * len(famous)
+
+
+async def test_one_operation_reads_two_pages_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana, bob, cat = await world.users(3)
+    await world.follow(ana, bob)
+    await world.follow(bob, cat)
+    running, most, page = 0, 0, MutualFollowerStore.page
+
+    async def counted(store: MutualFollowerStore, *arguments: Any) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        try:
+            return await page(store, *arguments)
+        finally:
+            running -= 1
+
+    monkeypatch.setattr(MutualFollowerStore, "page", counted)
+    fields = " ".join(f"a{number}: mutualFollowers(first: 1) {{ edges {{ node {{ id }} }} }}" for number in range(9))
+    result = await world.execute(f'{{ user(username: "{cat.username}") {{ {fields} }} }}', ana)
+    assert result.errors is None
+    assert result.data is not None
+    assert len(result.data["user"]) == 9
+    assert all(len(each["edges"]) == 1 for each in result.data["user"].values())
+    assert most == 2
+
+
+def test_they_cost_more_than_their_fields() -> None:
+    plain, brief = (f'{{ user(username: "ana") {{ {field} }} }}' for field in ("followers", "followedByViewerFollows"))
+    wanted = " { edges { node { id } } }"
+    followers = cost(plain.replace("followers", f"followers{wanted}"))
+    assert cost(plain.replace("followers", f"mutualFollowers{wanted}")) == followers + MUTUAL_FOLLOWERS_PRICE
+    assert cost(brief.replace("Follows ", "Follows { count } ")) == 3 + MUTUAL_FOLLOWERS_BRIEF_PRICE
+
+
+async def test_those_in_brief_of_many_are_read_in_parts_and_a_failure_leaves_the_list(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, bob, cat = await own.users(3)
+    await own.follow(ana, bob)
+    await own.follow(bob, cat)
+    ids = [cat.id, *(ObjectId() for _ in range(2 * PAGE_SIZE_MAX))]
+    await own.sources.database.command("profile", 2)
+    assert await own.sources.discovery.mutual_followers.of_users(ana.id, ids) == {cat.id: [bob.id]}
+    assert len(await examined(own)) == 1 + 3
+
+    async def fail(*_: Any) -> Any:
+        raise TimeoutError
+
+    monkeypatch.setattr(MutualFollowerStore, "of_users", fail)
+    listed = "{ suggestedUsers { edges { node { username followedByViewerFollows { count } } } } }"
+    result = await own.execute(listed, ana)
+    assert result.errors
+    assert result.data == {
+        "suggestedUsers": {"edges": [{"node": {"username": cat.username, "followedByViewerFollows": None}}]}
+    }

@@ -356,3 +356,20 @@ async def test_what_is_read_does_not_grow_with_what_one_follows(own: World, crow
     assert keys <= 5_001 + store.FOLLOWED_READ * (store.FOLLOWED_BY_EACH + 2) + 6 * (store.STRONGEST + store.POPULAR)
     assert examined["posts"][0] <= store.HASHTAGS_READ * store.POSTS_OF_EACH + store.OWN_POSTS_READ
     assert examined["users"][0] <= store.STRONGEST + store.POPULAR
+
+
+async def test_one_operation_computes_them_once(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana, bob = await own.users(2)
+    await own.drain()
+    computed, compute = list[ObjectId](), store.SuggestionStore.compute
+
+    async def counted(suggestions: store.SuggestionStore, viewer_id: ObjectId, *arguments: Any) -> Any:
+        computed.append(viewer_id)
+        return await compute(suggestions, viewer_id, *arguments)
+
+    monkeypatch.setattr(store.SuggestionStore, "compute", counted)
+    aliases = " ".join(f"a{number}: suggestedUsers {{ edges {{ node {{ username }} }} }}" for number in range(20))
+    result = await own.execute(f"{{ {aliases} }}", ana)
+    assert result.errors is None
+    assert result.data == {f"a{number}": {"edges": [{"node": {"username": bob.username}}]} for number in range(20)}
+    assert computed == [ana.id]
