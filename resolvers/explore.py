@@ -11,6 +11,7 @@ from domain.limits import EXPLORE_KEPT, TRENDING_DEFAULT, TRENDING_MAX
 from domain.paging import Page, PageRequest, Place
 from domain.records.posts import PostRecord
 from domain.records.topics import HashtagRecord
+from domain.records.users import AccountStanding
 from domain.topics import hashtag_id
 from resolvers.root_fields import query
 from schema.connection import EMPTY, ConnectionData, PostConnection, visible_page
@@ -44,10 +45,18 @@ async def explore(
 
 
 async def shown_in_explore(info: Info, post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
-    """These posts in order; None for one that strangers or the viewer may not see, is sensitive, or is held out."""
-    listed = await info.context.loaders.listed_post_by_id.load_many(post_ids)
+    """These posts in order; None for one that strangers or the viewer may not see, is sensitive, or is held out.
+
+    Nor are those of accounts that moderators have limited.
+    """
+    loaders = info.context.loaders
+    listed = await loaders.listed_post_by_id.load_many(post_ids)
     there = [post for post in listed if post is not None and not post.is_sensitive]
-    names = {post.id: {post.id, post.author_id, *map(hashtag_id, post.hashtags)} for post in there}
+    authors = await loaders.user_by_id.load_many([post.author_id for post in there])
+    good = {author.id for author in authors if author is not None and author.standing is AccountStanding.GOOD}
+    names = {
+        post.id: {post.id, post.author_id, *map(hashtag_id, post.hashtags)} for post in there if post.author_id in good
+    }
     held = await info.context.sources.discovery.holds.held_among(id_ for ids in names.values() for id_ in ids)
     return [post if post is not None and post.id in names and not names[post.id] & held else None for post in listed]
 

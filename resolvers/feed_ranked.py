@@ -1,14 +1,16 @@
 """The ranked feed: recent posts are put in the viewer's order once, kept, and read page by page."""
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
+import structlog
 from bson import ObjectId
 
 from datasources.feed.rankings import Ranking
 from datasources.mongo import clock
+from datasources.outages import is_outage
 from domain.errors import BadInput, CursorExpired
 from domain.feed_ranking import Candidate, rank_posts
 from domain.limits import (
@@ -25,6 +27,8 @@ from resolvers.feed_visibility import by_followed, shown_in_feed
 from schema.connection import visible_page
 from schema.context import Info
 from schema.feed import FeedData
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedData:
@@ -70,8 +74,21 @@ async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
     interests = await sources.interests.get_or_compute(viewer_id, now)
     strengths = interests.strengths(now)
     order = rank_posts(candidates, strengths, now)
-    suggested = await suggested_posts(info, viewer_id, candidates, strengths)
+    suggested = await _suggested(info, viewer_id, candidates, strengths)
     return await sources.rankings.keep(viewer_id, [post.id for post in order], now, suggested)
+
+
+async def _suggested(
+    info: Info, viewer_id: ObjectId, candidates: Sequence[Candidate], strengths: Mapping[ObjectId, float]
+) -> list[ObjectId]:
+    """As `suggested_posts`; none during an outage: the viewer's own feed does without."""
+    try:
+        return await suggested_posts(info, viewer_id, candidates, strengths)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log.warning("feed.no_suggestions", error=type(error).__name__)
+        return []
 
 
 async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Candidate]:
@@ -92,8 +109,6 @@ async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Ca
     posts = {post.id: post for _, post in page.items}
     posts |= {post.id: post for post in await rankable(of_hashtags) if post is not None}
     latest = [posts[post_id] for post_id in sorted(posts, reverse=True)][:RANKED_FEED_MAX]
-    return [
-        post
-        for number, post in enumerate(latest)
-        if number < RANKED_FEED_MIN or now - post.created_at <= RANKED_FEED_AGE
-    ]
+    of_people = sorted((post.id for _, post in page.items), reverse=True)[:RANKED_FEED_MIN]
+    kept = {*of_people, *(post.id for post in latest[:RANKED_FEED_MIN])}
+    return [post for post in latest if post.id in kept or now - post.created_at <= RANKED_FEED_AGE]

@@ -10,6 +10,8 @@ from datasources.mongo.queries import find_ids
 from domain.limits import HOLDS_LOGGED
 from domain.records.discovery import HeldKind, HoldChange, HoldRecord
 
+IDS_AT_ONCE = 1_000
+
 
 class HoldStore:
     """The collection `discovery_holds`: a document for each thing that was ever held out, with its log."""
@@ -32,11 +34,12 @@ class HoldStore:
         await self._holds.update_one({"_id": target_id}, changes, upsert=True)
 
     async def held_among(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Those of these posts, accounts and topics that are held out; one operation, none for none."""
-        wanted = list(set(ids))
-        if not wanted:
-            return set()
-        return set(await find_ids(self._holds, {"_id": {"$in": wanted}, "is_held": True}))
+        """Those of these posts, accounts and topics that are held out; one operation for each `IDS_AT_ONCE` of them."""
+        wanted, held = list(set(ids)), set[ObjectId]()
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            some = wanted[start : start + IDS_AT_ONCE]
+            held.update(await find_ids(self._holds, {"_id": {"$in": some}, "is_held": True}))
+        return held
 
     async def latest(self, limit: int, *, released: bool) -> list[HoldRecord]:
         """Up to `limit` things that are held out or, if `released`, were, in the order of their ids; latest first."""

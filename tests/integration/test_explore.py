@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from datasources.discovery import holds as holds_module
 from deploy.cli.holds import run_hold, run_holds
 from deploy.local.errors import StartError
 from domain.errors import RequestError
@@ -15,6 +16,7 @@ from domain.exploring import NEW_ACCOUNT
 from domain.ids import to_global_id
 from domain.limits import EXPLORE_KEPT
 from domain.paging import Place, decode_cursor, encode_cursor
+from domain.records.discovery import HeldKind
 from domain.records.posts import PostRecord
 from domain.records.users import AccountStanding, UserRecord
 from domain.topics import hashtag_id
@@ -148,6 +150,8 @@ async def test_rules_are_those_of_the_moment_at_which_one_reads(own: World) -> N
     assert await shown(own, viewer) == gids(posts[0])
     assert kept.id == posts[0].author_id
     assert set(await shown(own)) == set(gids(*posts[:4]))
+    await own.set_standing(muted, AccountStanding.LIMITED)
+    assert set(await shown(own)) == set(gids(posts[0], *posts[2:4]))
     labelled = {"$set": {"is_sensitive": True}}
     await own.sources.database["posts"].update_one({"_id": posts[0].id}, labelled)
     await own.sources.caches.posts.invalidate([posts[0].id])
@@ -231,6 +235,19 @@ async def test_what_moderators_hold_out_is_gone_at_once_and_comes_back(own: Worl
     await own.sources.posts.delete(plain.id, authors[3].id, now())
     await own.drain()
     assert await own.sources.database["discovery_holds"].count_documents({"_id": plain.id}) == 0
+
+
+async def test_what_is_held_out_is_asked_in_pieces(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holds_module, "IDS_AT_ONCE", 3)
+    ids, holds = [ObjectId() for _ in range(10)], own.sources.discovery.holds
+    for target_id in ids[::4]:
+        await holds.put(target_id, HeldKind.POST, "a post", is_held=True, reason="", now=now())
+    await own.sources.database.command("profile", 2)
+    assert await holds.held_among(ids) == set(ids[::4])
+    assert await holds.held_among([]) == set()
+    await own.sources.database.command("profile", 0)
+    reads = await own.sources.database["system.profile"].find({"command.find": "discovery_holds"}).to_list()
+    assert sorted(len(read["command"]["filter"]["_id"]["$in"]) for read in reads) == [1, 3, 3, 3]
 
 
 async def test_operators_see_what_is_held_out_and_wrong_words_are_one_line(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from domain.limits import RANKINGS_KEPT
 from domain.paging import Place, decode_cursor, encode_cursor
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
+from resolvers import feed_ranked
 from resolvers.transport.errors import root_cause
 from tests.support.factories import World, now
 
@@ -228,3 +230,17 @@ async def test_a_new_account_has_an_empty_ranking_and_one_without_interests_read
     }
     reader, _, posts = await reader_with_feed(world, authors=3, each=1)
     assert captions(await page(world, reader, first=5)) == [post.caption for post in posts[::-1]]
+
+
+async def test_old_posts_of_people_are_kept_however_many_newer_ones_hashtags_have(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_ranked, "RANKED_FEED_MIN", 2)
+    monkeypatch.setattr(feed_ranked, "RANKED_FEED_AGE", timedelta(0))
+    reader, _, by_followed = await reader_with_feed(world, authors=1, each=3)
+    name, stranger = f"tag{ObjectId()}", await world.user()
+    await world.sources.followed_hashtags.follow(reader.id, name)
+    tagged = [await world.post(stranger, caption=f"tagged {number}", hashtags=[name]) for number in range(3)]
+    await world.drain()
+    expected = {post.caption for post in (*by_followed[1:], *tagged[1:])}
+    assert set(captions(await page(world, reader, first=20))) == expected

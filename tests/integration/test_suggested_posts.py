@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
+from datasources.discovery.snapshots import SnapshotStore
 from domain.paging import Place, decode_cursor, encode_cursor
 from domain.records.posts import PostRecord
-from domain.records.users import UserRecord
+from domain.records.users import AccountStanding, UserRecord
 from tests.support.factories import World, now
 
 FEED = """query ($first: Int, $after: String, $last: Int, $before: String, $order: FeedOrder = RANKED) {
@@ -89,12 +91,13 @@ async def test_walking_either_way_gives_each_post_once(own: World, size: int) ->
 
 
 async def test_what_becomes_followed_blocked_muted_or_hidden_leaves_the_suggestions(own: World) -> None:
-    reader, *authors = await own.users(7)
+    reader, *authors = await own.users(8)
     posts = [await own.post(author, caption=f"post {n}") for n, author in enumerate(authors)]
     await explored(own, *posts)
     first, *rest = await edges(own, reader, first=1)
     assert (captions([first]), rest) == (["post 0"], [])
-    _, followed, muted, blocked, private, _ = authors
+    _, followed, muted, blocked, private, _, limited = authors
+    await own.set_standing(limited, AccountStanding.LIMITED)
     await own.follow(reader, followed)
     await own.sources.mutes.mute(reader.id, muted.id)
     await own.sources.blocks.block(reader.id, blocked.id, now=now())
@@ -132,3 +135,20 @@ async def test_who_wants_no_suggestions_gets_none(own: World) -> None:
     assert errors == [{"code": "INVALID_INPUT", "field": ["showsSuggestedPosts"]}]
     await ask(own, PREFER, reader, input={"showsSuggestedPosts": True})
     assert captions(await edges(own, reader)) == ["suggested"]
+
+
+async def test_an_outage_of_suggestions_leaves_the_readers_own_feed(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, followed, stranger = await own.users(3)
+    await own.follow(reader, followed)
+    by_followed = await own.post(followed, caption="followed")
+    await explored(own, by_followed, await own.post(stranger, caption="suggested"))
+
+    async def away(_store: SnapshotStore) -> None:
+        raise AutoReconnect
+
+    with monkeypatch.context() as during:
+        during.setattr(SnapshotStore, "latest", away)
+        assert captions(await edges(own, reader)) == ["followed"]
+    assert captions(await edges(own, reader)) == ["followed", "suggested"]

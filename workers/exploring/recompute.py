@@ -79,11 +79,7 @@ async def _shortlist(
 
 
 async def _held_out(sources: Sources, posts: Sequence[RecentPost]) -> set[ObjectId]:
-    held = set[ObjectId]()
-    for start in range(0, len(posts), 100):
-        names = (each for post in posts[start : start + 100] for each in _topics_and_owner(post))
-        held |= await sources.discovery.holds.held_among(names)
-    return held
+    return await sources.discovery.holds.held_among(each for post in posts for each in _topics_and_owner(post))
 
 
 def _topics_and_owner(post: RecentPost) -> set[ObjectId]:
