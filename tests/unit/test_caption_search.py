@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.caption_search import TERMS_MAX, caption_terms, language_of, query_terms
 from domain.search_keys import KEY_BYTES
+from domain.text import normalize
 
 
 def is_found(caption: str, text: str, language: str, viewers: str | None = None) -> bool:
@@ -87,6 +88,6 @@ def test_terms_are_bounded() -> None:
 def test_a_caption_is_found_by_itself_and_by_each_of_its_words(caption: str, language: str) -> None:
     terms = caption_terms(caption, language)
     assert all(term and len(term.encode()) <= KEY_BYTES for term in terms)
-    for text in (caption, *caption.split()):
+    for text in (caption, *normalize(caption).split()):
         words = query_terms(text, language)
         assert all(set(word) & set(terms) for word in words)
