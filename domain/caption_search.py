@@ -78,7 +78,7 @@ def language_of(tag: str | None) -> str:
 
 
 def caption_terms(caption: str, language: str) -> list[str]:
-    """The terms of a caption, each once, in order: at most `TERMS_MAX`."""
+    """The terms of a caption, each once, at most `TERMS_MAX`, in order; letters of scripts without spaces come last."""
     terms = (term for alternatives in _terms(caption, language, for_query=False) for term in alternatives)
     return list(islice(dict.fromkeys(terms), TERMS_MAX))
 
@@ -89,23 +89,21 @@ def query_terms(text: str, language: str) -> list[tuple[str, ...]]:
 
 
 def _terms(text: str, language: str, *, for_query: bool) -> Iterator[tuple[str, ...]]:
+    letters = list[str]()  # come last: a long caption without spaces is found by its pairs to its end
     text = unicodedata.normalize("NFKC", _UNSHOWN.sub("", normalize(text))).casefold()
     for run in _RUN.finditer(text):
         if run["unspaced"]:
-            yield from _of_letters(run["unspaced"], for_query=for_query)
+            run_letters: Sequence[str] = _LETTER.findall("".join(folded_words(run["unspaced"])))
+            yield from ((one + other,) for one, other in pairwise(run_letters))
+            if len(run_letters) == 1 or not for_query:
+                letters += run_letters
             continue
         parts = [part for part in _APOSTROPHES.split(run["word"]) if part]
         for part in parts:
             yield from _of_word(part, language)
         if len(parts) > 1 and not for_query:  # `obrien` finds O'Brien
             yield from _of_word("".join(parts), language)
-
-
-def _of_letters(text: str, *, for_query: bool) -> Iterator[tuple[str, ...]]:
-    letters: Sequence[str] = _LETTER.findall("".join(folded_words(text)))
-    if len(letters) == 1 or not for_query:
-        yield from ((letter,) for letter in letters)
-    yield from ((one + other,) for one, other in pairwise(letters))
+    yield from ((letter,) for letter in letters)
 
 
 def _of_word(word: str, language: str) -> Iterator[tuple[str, ...]]:
@@ -120,6 +118,8 @@ def _stem(word: str, language: str) -> str:
     for script, languages in _ALGORITHMS.items():
         if _IN_SCRIPT[script].match(word):
             algorithm = languages.get(language) or next(iter(languages.values()))
+            if algorithm not in snowballstemmer.algorithms():
+                return ""
             return cut_key("".join(folded_words(_stemmer(algorithm).stemWord(word))))
     return ""
 

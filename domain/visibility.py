@@ -12,7 +12,7 @@ from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord, PostStatus
 from domain.records.saves import CollectionRecord
 from domain.records.uploads import UploadRecord
-from domain.records.users import UserRecord, UserState
+from domain.records.users import AccountStanding, UserRecord, UserState
 
 
 class Area(StrEnum):
@@ -95,8 +95,8 @@ def can_meet(owner: UserRecord, relation: Relation) -> bool:
 
 
 def can_suggest(owner: UserRecord, relation: Relation) -> bool:
-    """Somebody to follow: neither followed nor asked, and not muted. A private account is suggested as it is found."""
-    return can_meet(owner, relation) and relation.is_unrelated
+    """Somebody of good standing to follow: neither followed nor asked, and not muted; also a private account."""
+    return owner.standing is AccountStanding.GOOD and can_meet(owner, relation) and relation.is_unrelated
 
 
 def can_view_content(owner: UserRecord, relation: Relation) -> bool:

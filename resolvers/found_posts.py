@@ -22,19 +22,22 @@ async def found_posts(context: Context, text: str, request: PageRequest) -> Page
     words = query_terms(text, language_of(tag))
     if not words:
         return Page([])
-    return await fill_page(
-        request, partial(sources.discovery.captions.found, words, viewer_id), partial(_shown, context)
-    )
+    captions = sources.discovery.captions
+    ordered = await captions.rarest_first(words)
+    return await fill_page(request, partial(captions.found, ordered, viewer_id), partial(_shown, context))
 
 
 async def _shown(context: Context, ids: Sequence[ObjectId | None]) -> list[PostRecord | None]:
-    """The posts that are the viewer's own, or that lists for everybody show to this viewer."""
+    """The posts that are the viewer's own, or that lists for everybody show, of who wants to be found."""
     loaders, wanted = context.loaders, [post_id for post_id in ids if post_id is not None]
     visible = await loaders.visible_post_by_id.load_many(wanted)
     listed = await loaders.listed_post_by_id.load_many(wanted)
+    author_ids = list({post.author_id for post in listed if post is not None})
+    found_ids = await context.sources.discovery.suggestions.listed(author_ids)
     shown = {
         post.id: post
         for post, in_list in zip(visible, listed, strict=True)
-        if post is not None and (in_list is not None or post.author_id == context.viewer_id)
+        if post is not None
+        and (post.author_id == context.viewer_id or (in_list is not None and post.author_id in found_ids))
     }
     return [None if post_id is None else shown.get(post_id) for post_id in ids]

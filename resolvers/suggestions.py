@@ -1,13 +1,13 @@
 """Accounts to follow."""
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from bson import ObjectId
 
 from domain.limits import SUGGESTIONS_MAX
-from domain.paging import Page, PageRequest, Ranked, cut_page, fill_page
+from domain.paging import Page, PageRequest, cut_page, fill_page
 from domain.suggestions import KEPT, SuggestedAccount
 from domain.visibility import can_suggest
 from resolvers.root_fields import query
@@ -27,7 +27,7 @@ from schema.suggestion import SuggestedUser, SuggestedUserConnection, SuggestedU
     public=False,
 )
 async def suggested_users(info: Info, first: First = None, after: After = None) -> ConnectionData:
-    request, session = PageRequest.of(first, after).expects(Ranked), info.context.require_session()
+    request, session = PageRequest.of(first, after).expects(int), info.context.require_session()
     if session.is_restricted:
         return EMPTY
     discovery = info.context.sources.discovery
@@ -39,28 +39,29 @@ async def suggested_users(info: Info, first: First = None, after: After = None) 
     async def fetch(step: PageRequest) -> Page[SuggestedAccount]:
         return _cut(suggestions.accounts, step)
 
-    page = await fill_page(request, fetch, partial(_shown, info.context, set(dismissed)))
+    page = await fill_page(request, fetch, partial(_shown, info.context, dismissed))
     return to_connection(page, SuggestedUserEdgeData.of)
 
 
 def _cut(accounts: Sequence[SuggestedAccount], request: PageRequest) -> Page[SuggestedAccount]:
     """The part of these accounts, which are in order, that comes after the request's cursor."""
-    after = request.after
-    placed = [(Ranked(account.score, account.id), account) for account in accounts]
-    return cut_page(request, [each for each in placed if not isinstance(after, Ranked) or each[0] < after])
+    start = request.after + 1 if isinstance(request.after, int) else 0
+    return cut_page(request, list(enumerate(accounts))[start:])
 
 
 async def _shown(
-    context: Context, dismissed: Container[ObjectId], accounts: Sequence[SuggestedAccount]
+    context: Context, dismissed: Collection[ObjectId], accounts: Sequence[SuggestedAccount]
 ) -> list[SuggestedUser | None]:
     """These accounts in their order, None for one that may not be suggested by now."""
     ids = [account.id for account in accounts]
-    (users, relations), listed = await asyncio.gather(
-        context.loaders.people(ids), context.sources.discovery.suggestions.listed(ids)
+    discovery = context.sources.discovery
+    (users, relations), listed, held = await asyncio.gather(
+        context.loaders.people(ids), discovery.suggestions.listed(ids), discovery.holds.held_among(ids)
     )
+    out = {*dismissed, *held}
     return [
         SuggestedUser(user, account.reason)
-        if user is not None and user.id in listed and user.id not in dismissed and can_suggest(user, relation)
+        if user is not None and user.id in listed and user.id not in out and can_suggest(user, relation)
         else None
         for account, user, relation in zip(accounts, users, relations, strict=True)
     ]

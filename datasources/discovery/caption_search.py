@@ -31,9 +31,9 @@ class CaptionSearch:
     ) -> Page[ObjectId | None]:
         """Posts with all of these words: those that everybody finds, and all of the viewer's own; forward only.
 
-        The last item may be None, with the key up to which was read: there may be more beyond it.
+        The words are in the order of `rarest_first`. The last item may be None, with the key up to which was read:
+        there may be more beyond it.
         """
-        words = await self._rarest_first(words)
         reads = [self._read({"is_open": True}, OPEN_CAPTIONS, words, request)]
         if viewer_id is not None:
             reads.append(self._read({"author_id": viewer_id, "is_open": False}, OWN_CAPTIONS, words, request))
@@ -47,7 +47,8 @@ class CaptionSearch:
             items.append((reached, None))
         return cut_page(request, items, stopped_at=reached if len(items) <= request.limit else None)
 
-    async def _rarest_first(self, words: Sequence[Word]) -> Sequence[Word]:
+    async def rarest_first(self, words: Sequence[Word]) -> Sequence[Word]:
+        """These words with the rarest one first: a count for each of up to `WORDS_COUNTED`, none for one word."""
         if len(words) == 1:
             return words
         longest = sorted(words, key=lambda word: len(word[0]), reverse=True)

@@ -11,8 +11,11 @@ from bson import ObjectId
 import datasources.discovery.dismissals
 import datasources.discovery.suggestions as store
 from datasources.mongo.client import Document
+from domain.errors import BadInput
 from domain.ids import to_global_id
 from domain.limits import FOLLOWED_HASHTAGS_MAX, SUGGESTIONS_MAX
+from domain.paging import Ranked, encode_cursor
+from domain.records.discovery import HeldKind
 from domain.records.follows import FollowState
 from domain.records.users import AccountStanding, UserRecord
 from domain.search_keys import popularity
@@ -146,6 +149,10 @@ CHANGES: dict[str, Callable[[World, UserRecord, UserRecord], Awaitable[Any]]] = 
     "is blocked": lambda world, viewer, other: world.sources.blocks.block(other.id, viewer.id, now=now()),
     "dismiss": dismiss_twice,
     "hide": lambda world, _, other: world.execute(HIDE, other, to=False),
+    "limit": lambda world, _, other: world.set_standing(other, AccountStanding.LIMITED),
+    "hold out": lambda world, _, other: world.sources.discovery.holds.put(
+        other.id, HeldKind.USER, other.username, is_held=True, reason="spam", now=now()
+    ),
     "suspend": lambda world, _, other: world.set_standing(other, AccountStanding.SUSPENDED),
     "deactivate": lambda world, _, other: world.sources.account.deactivation.deactivate(
         other.id, now(), session_id=ObjectId()
@@ -220,8 +227,16 @@ async def test_suggestions_that_cannot_be_read_are_computed_again(own: World) ->
 
 async def test_cursors_of_other_lists_are_refused(own: World) -> None:
     ana, _ = await stage(own)
-    result = await own.execute(PAGE, ana, after="bzAwMDAwMDAwMDAwMA")
-    assert result.data == {"suggestedUsers": None}
+    for cursor in (ObjectId(), Ranked(300, ObjectId())):
+        result = await own.execute(PAGE, ana, after=encode_cursor(cursor))
+        assert result.data == {"suggestedUsers": None}
+        assert [type(error.original_error) for error in result.errors or ()] == [BadInput]
+
+
+async def test_a_cursor_tells_a_place_and_no_score(own: World) -> None:
+    ana, people = await stage(own)
+    cursors = [edge["cursor"] for edge in await edges(own, ana)]
+    assert cursors == [encode_cursor(number) for number in range(len(people))]
 
 
 async def test_the_latest_dismissals_are_kept_each_once_also_at_once(
@@ -354,6 +369,8 @@ async def test_what_is_read_does_not_grow_with_what_one_follows(own: World, crow
     documents, keys = examined["follows"]
     assert documents <= store.STRONGEST + store.POPULAR
     assert keys <= 5_001 + store.FOLLOWED_READ * (store.FOLLOWED_BY_EACH + 2) + 6 * (store.STRONGEST + store.POPULAR)
+    assert 0 < examined["topics"][1] <= store.HASHTAGS_READ * (store.POSTS_OF_EACH + 3)
+    assert not any(read.get("hasSortStage") for read in reads), reads
     assert examined["posts"][0] <= store.HASHTAGS_READ * store.POSTS_OF_EACH + store.OWN_POSTS_READ
     assert examined["users"][0] <= store.STRONGEST + store.POPULAR
 

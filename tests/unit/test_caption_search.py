@@ -2,10 +2,14 @@
 
 # ruff: noqa: RUF001  letters that look alike are what is tested
 
+from itertools import pairwise
+
 import pytest
+import snowballstemmer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain import caption_search
 from domain.caption_search import TERMS_MAX, caption_terms, language_of, query_terms
 from domain.search_keys import KEY_BYTES
 from domain.text import normalize
@@ -91,3 +95,17 @@ def test_a_caption_is_found_by_itself_and_by_each_of_its_words(caption: str, lan
     for text in (caption, *normalize(caption).split()):
         words = query_terms(text, language)
         assert all(set(word) & set(terms) for word in words)
+
+
+def test_every_language_has_its_algorithm() -> None:
+    used = {algorithm for languages in caption_search._ALGORITHMS.values() for algorithm in languages.values()}
+    assert used <= set(snowballstemmer.algorithms())
+    for algorithm in used:
+        assert caption_search._stemmer(algorithm).stemWord("a")
+
+
+def test_the_end_of_a_long_caption_without_spaces_is_found_by_its_pairs() -> None:
+    letters = [chr(0x4E00 + number) for number in range(500)]
+    terms = caption_terms("".join(letters), "en")
+    assert terms[:499] == [one + other for one, other in pairwise(letters)]
+    assert terms[499:] == letters[:101]
