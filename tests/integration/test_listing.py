@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from msgspec import ValidationError
 
 from datasources.moderation.deciding import Ruling
 from domain.jobs import Job, Task
@@ -20,6 +21,7 @@ from tests.support.full_account import remove_final_check_delay
 from tests.support.interruptions import interruption
 from workers.handlers import list_posts
 from workers.handlers.aggregate_counters import count_post_likes
+from workers.runtime.drain import drain
 
 Change = Callable[[World, PostRecord, UserRecord], Awaitable[Any]]
 
@@ -322,6 +324,24 @@ async def test_listing_an_account_goes_on_where_a_worker_died_and_anew_after_a_c
     await own.drain()
     assert await listed(own, name) == [post.id for post in reversed(posts)]
     assert await count(own, name) == 6
+
+
+@pytest.mark.usefixtures("short_calls")
+async def test_a_post_that_cannot_be_read_keeps_no_other_of_its_account_listed(own: World) -> None:
+    name, author = new_name(), await own.user()
+    posts = [await own.post(author, hashtags=[name]) for _ in range(5)]
+    await own.drain()
+    stored = own.sources.database["posts"]
+    await stored.update_one({"_id": posts[1].id}, {"$set": {"caption": 5}})
+    await go_private(own, posts[0], author)
+    failures: dict[Any, Exception] = {}
+    await drain(own.tools, failures)
+    assert {type(error) for error in failures.values()} == {ValidationError}
+    assert await listed(own, name) == [posts[1].id]
+    assert await own.sources.database["users"].count_documents({"_id": author.id, "outbox": Task.LIST.value}) == 0
+    await stored.update_one({"_id": posts[1].id}, {"$set": {"caption": "again"}})
+    await own.drain()
+    assert await listed(own, name) == []
 
 
 async def test_a_worker_that_dies_leaves_the_rest_to_another(world: World) -> None:
