@@ -2,9 +2,9 @@
 
     score = sqrt(1 + likes that count) * freshness / (1 + followers / FEW) ** REACH
 
-Likes count by the share of those who gave the latest ones whose acts count: not the author, nobody new or restricted,
-and people whom the author follows only a little. So bought likes and circles of friends lift no post far. A post that
-many followers see gets more likes for the same quality, so these count less.
+Likes count by the share of those who gave the latest ones, or the first ones if that is larger, whose acts count: not
+the author, nobody new or restricted, and people whom the author follows only a little. So bought likes and circles of
+friends lift no post far. A post that many followers see gets more likes for the same quality, so these count less.
 """
 
 import math
@@ -21,6 +21,7 @@ CIRCLE = 0.2  # what an act of somebody counts whom the author follows
 DOUBT = 1.0  # a post's first likes count half: one person is no proof
 FEW, REACH = 100, 0.25
 MAX_EVIDENCE = 30  # people whose acts are looked at for one post, the latest
+LOW_SHARE = 0.5  # of a post with less and more likes the first are looked at too: nobody takes them away by liking it
 MAX_IN_SPAN = 1  # posts of one author of any ten in a row: nobody chose these authors
 
 

@@ -41,9 +41,9 @@ def recent_authors(uses: Iterable[Use], now: datetime) -> dict[str, float]:
     }
 
 
-def trend_score(people: float, past_uses: int, window: timedelta) -> float:
-    """How far a hashtag is above its own past, from so many uses in `PAST` before the window; 0 is as ever."""
-    expected = past_uses * (_weighted(window) / PAST)
+def trend_score(people: float, past_uses: int, window: timedelta, past: timedelta = PAST) -> float:
+    """How far a hashtag is above its own past, from so many uses in this time before the window; 0 is as ever."""
+    expected = past_uses * (_weighted(window) / past)
     return (people - expected) / math.sqrt(expected + SMOOTHING)
 
 

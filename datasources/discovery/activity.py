@@ -4,13 +4,13 @@ They may ask all shards and lag behind: one process of all does it, every few mi
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from datasources.mongo.client import Database, Document, Readable
-from datasources.mongo.indexes import TOPIC_POSTS
+from datasources.mongo.indexes import LIKES_OF_TARGET, TOPIC_POSTS
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import BY_ID, find_by_ids
 from domain.exploring import Act, RecentPost
@@ -36,10 +36,10 @@ class RecentActivity:
         self._follows: Readable = database["follows"]
         self._entries: Readable = database["topic_posts"]
 
-    async def posts(self, since: datetime, limit: int) -> list[RecentPost]:
-        """Up to `limit` posts that are shown, of any account, the newest first."""
+    async def posts(self, since: datetime, limit: int) -> tuple[list[RecentPost], bool]:
+        """Up to `limit` posts that are shown, of any account, the newest first; and whether it stopped at the limit."""
         rows = await _newest(self._posts, since, limit, _SHOWN, _POST)
-        return [post for row in rows if (post := readable(RecentPost, row)) is not None]
+        return [post for row in rows if (post := readable(RecentPost, row)) is not None], len(rows) >= limit
 
     async def posts_by_ids(self, ids: Sequence[ObjectId]) -> list[RecentPost]:
         """Those of these posts that are shown, in no order."""
@@ -62,6 +62,12 @@ class RecentActivity:
             *(Act(row["target_id"], row["user_id"]) for row in liked),
         ]
 
+    async def first_likes(self, post_id: ObjectId, limit: int) -> list[Act]:
+        """Up to `limit` likes of a post that hold, the oldest; one operation."""
+        options: dict[str, Any] = {"sort": [("_id", 1)], "limit": limit, "hint": LIKES_OF_TARGET}
+        rows = await self._likes.find({"target_id": post_id, "liked": True}, {"user_id": 1}, **options).to_list()
+        return [Act(post_id, row["user_id"]) for row in rows]
+
     async def accounts(self, ids: Sequence[ObjectId]) -> Mapping[ObjectId, Document]:
         """What decides about accounts, by id: state, is_private, standing, created_at, follower_count."""
         return await _by_ids(self._users, ids, _ACCOUNT)
@@ -74,12 +80,20 @@ class RecentActivity:
         rows = await self._follows.find(query, {"_id": 0, "followee_id": 1}).to_list()
         return {row["followee_id"] for row in rows}
 
-    async def uses(self, topic_id: ObjectId, since: datetime, before: datetime, limit: int) -> int:
-        """How many posts of a time are listed under a topic, up to `limit`, by an index alone."""
-        ids = {"$gte": ObjectId.from_datetime(since), "$lt": ObjectId.from_datetime(before)}
-        return await self._entries.count_documents(
-            {"topic_id": topic_id, "post_id": ids}, limit=limit, hint=TOPIC_POSTS
-        )
+    async def uses(self, topic_id: ObjectId, past: timedelta, before: datetime, limit: int) -> tuple[int, timedelta]:
+        """How many posts of a time are listed under a topic, and the time; by an index alone.
+
+        With more than `limit` these are the newest, and the time is that in which they came: a second at least.
+        """
+        ids = {"$gte": ObjectId.from_datetime(before - past), "$lt": ObjectId.from_datetime(before)}
+        query = {"topic_id": topic_id, "post_id": ids}
+        count = await self._entries.count_documents(query, limit=limit, hint=TOPIC_POSTS)
+        if count < limit:
+            return count, past
+        options: dict[str, Any] = {"sort": [("post_id", -1)], "skip": limit - 1, "hint": TOPIC_POSTS}
+        oldest = await self._entries.find_one(query, {"_id": 0, "post_id": 1}, **options)
+        came = past if oldest is None else before - oldest["post_id"].generation_time
+        return count, max(came, timedelta(seconds=1))
 
 
 async def _newest(

@@ -49,6 +49,7 @@ SAVES_OF_SAVER = [("saver_id", UP), ("_id", DOWN)]
 POSITIONS = [("owner_id", UP), ("collection_id", UP), ("position", UP)]
 UNSEEN = "unseen_by_seq"
 TOPIC_POSTS = [("topic_id", UP), ("post_id", UP)]
+LIKES_OF_TARGET = [("target_id", UP), ("liked", UP), ("_id", DOWN)]
 OPEN_CAPTIONS = [("is_open", UP), ("terms", UP), ("_id", DOWN)]
 OWN_CAPTIONS = [("author_id", UP), *OPEN_CAPTIONS]
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
@@ -67,7 +68,7 @@ _BY_KEY = IndexModel(
 _TAKEN_BACK = IndexModel([("user_id", UP)], name="taken_back", partialFilterExpression={"liked": False})
 _LIKES = [
     _unique("target_id", "user_id"),
-    _listed_by("target_id", "liked"),
+    IndexModel(LIKES_OF_TARGET),
     _pending_by("target_id"),
     _EXPIRES,
     BY_LIKER,

@@ -11,6 +11,7 @@ from bson import ObjectId
 from datasources.discovery import holds as holds_module
 from deploy.cli.holds import run_hold, run_holds
 from deploy.local.errors import StartError
+from domain import exploring as exploring_module
 from domain.errors import RequestError
 from domain.exploring import NEW_ACCOUNT
 from domain.ids import to_global_id
@@ -20,6 +21,7 @@ from domain.records.discovery import HeldKind
 from domain.records.posts import PostRecord
 from domain.records.users import AccountStanding, UserRecord
 from domain.topics import hashtag_id
+from domain.trending import PAST
 from resolvers.transport.errors import root_cause
 from tests.support.factories import World, now
 from workers.exploring import recompute as recompute_module
@@ -116,6 +118,21 @@ async def test_likes_that_were_made_to_order_lift_no_post(own: World) -> None:
     assert order[:2] == gids(liked, by_circle)
     # The rest is as without any like: the newest first.
     assert order[2:] == gids(limited, by_itself, bought)
+
+
+async def test_new_accounts_that_like_a_post_push_it_out_no_more_than_they_lift_one(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exploring_module, "MAX_EVIDENCE", 3)
+    monkeypatch.setattr(recompute_module, "MAX_EVIDENCE", 3)
+    authors, honest, fresh = await people(own, 3), await people(own, 4), await people(own, 6, age=NEW_ACCOUNT / 2)
+    attacked, bought, plain = [await own.post(author) for author in authors]
+    await like(own, attacked, honest)
+    await like(own, attacked, fresh[:3])
+    await like(own, bought, fresh)
+    await like(own, plain, honest[:1])
+    await recompute(own.sources, now())
+    assert await shown(own) == gids(attacked, plain, bought)
 
 
 async def test_what_is_not_for_everybody_is_in_no_snapshot(own: World) -> None:
@@ -266,7 +283,7 @@ async def test_operators_see_what_is_held_out_and_wrong_words_are_one_line(
             await run_hold(own.sources.settings, wrong, "", is_held=True)
 
 
-async def test_hashtags_trend_that_rise_against_their_own_past(own: World) -> None:
+async def test_hashtags_trend_that_rise_against_their_own_past(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
     users, fresh = await people(own, 6), await people(own, 6, age=NEW_ACCOUNT / 2)
     for user in users[:4]:
         await own.post(user, hashtags=["rising", "usual"])
@@ -278,14 +295,26 @@ async def test_hashtags_trend_that_rise_against_their_own_past(own: World) -> No
         await own.post(users[0], hashtags=["alone"])
     hidden = await own.post(users[5], hashtags=["few"])
     await own.drain()
-    past = [ObjectId.from_datetime(now() - timedelta(days=3, seconds=number)) for number in range(60)]
+    past = [ObjectId.from_datetime(now() - timedelta(days=1.1) - PAST * number / 70) for number in range(60)]
     await own.sources.database["topic_posts"].insert_many(
         [{"topic_id": hashtag_id("usual"), "post_id": post_id, "listed": True, "counted": True} for post_id in past]
     )
     await recompute(own.sources, now())
     assert await trending(own) == ["rising", "smaller"]
     assert await trending(own, first=1) == ["rising"]
+    # Also one whose past has more uses than are counted.
+    monkeypatch.setattr(recompute_module, "USES_COUNTED", 10)
+    await recompute(own.sources, now())
+    assert await trending(own) == ["rising", "smaller"]
     assert hidden.id is not None
+
+
+async def test_what_cannot_be_read_does_not_hide_that_reading_stopped(own: World) -> None:
+    posts = [await own.post(author) for author in await people(own, 3)]
+    await own.sources.database["posts"].update_one({"_id": posts[2].id}, {"$set": {"hashtags": 5}})
+    for limit, found, is_cut in ((2, posts[1:2], True), (4, posts[1::-1], False)):
+        read, stopped = await own.sources.discovery.activity.posts(now() - timedelta(days=1), limit)
+        assert ([post.id for post in read], stopped) == ([post.id for post in found], is_cut)
 
 
 async def test_a_recompute_reads_a_bounded_number_of_documents_by_indexes(
@@ -304,7 +333,15 @@ async def test_a_recompute_reads_a_bounded_number_of_documents_by_indexes(
     await database.command("profile", 0)
     assert set(snapshot.post_ids) >= {post.id for post in posts[-5:]}
     reads = await database["system.profile"].find({"op": {"$in": ["query", "command"]}}).to_list()
-    about = {"post_likes": 4, "comments": 3, "topic_posts": 20, "posts": 5 + 3, "users": 100, "follows": 100}
+    first_likes = 2 * 4  # of the posts whose likes are not among the newest four
+    about = {
+        "post_likes": 4 + first_likes,
+        "comments": 3,
+        "topic_posts": 20,
+        "posts": 5 + 3,
+        "users": 100,
+        "follows": 100,
+    }
     examined = dict.fromkeys(about, 0)
     for read in reads:
         command = read["command"]

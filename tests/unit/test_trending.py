@@ -25,6 +25,8 @@ def test_a_hashtag_that_is_as_popular_as_ever_does_not_trend() -> None:
     steady = [Use("sky", author, NOW - DAY * number / 240) for number, author in enumerate(authors)]
     people = recent_authors(steady, NOW)["sky"]
     assert trend_score(people, 240 * (PAST // DAY), DAY) == pytest.approx(0, abs=0.3)
+    # A worker counts 1,000 uses of these days at most, and says in which time they came.
+    assert trend_score(people, 1_000, DAY, DAY * 1_000 / 240) == pytest.approx(0, abs=0.3)
     assert trend_score(people, 24 * (PAST // DAY), DAY) > 10
 
 

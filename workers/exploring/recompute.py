@@ -1,12 +1,13 @@
 """Makes a snapshot of explore and of the hashtags that trend, from what happened lately.
 
 What is read is bounded, however much happens: `POSTS_READ` posts, `LIKES_READ` likes and `COMMENTS_READ` comments, the
-newest; then `SHORTLISTED` posts with who liked them, and the past of `HASHTAGS_COMPARED` hashtags.
+newest; then `SHORTLISTED` posts with who liked them lately or first, and the past of `HASHTAGS_COMPARED` hashtags.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 
 from bson import ObjectId
 
@@ -15,7 +16,10 @@ from datasources.discovery.snapshots import Snapshot
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.exploring import (
+    LOW_SHARE,
+    MAX_EVIDENCE,
     NEW_ACCOUNT,
+    Act,
     Evidence,
     RecentPost,
     act_weight,
@@ -42,9 +46,8 @@ Accounts = Mapping[ObjectId, Document]
 async def recompute(sources: Sources, now: datetime) -> Snapshot:
     """Makes and stores a snapshot as of now. Safe to repeat and side by side: the latest is shown."""
     activity = sources.discovery.activity
-    newest = [
-        post for post in await activity.posts(now - EXPLORE_AGE, POSTS_READ) if now - post.created_at <= EXPLORE_AGE
-    ]
+    read, is_cut = await activity.posts(now - EXPLORE_AGE, POSTS_READ)
+    newest = [post for post in read if now - post.created_at <= EXPLORE_AGE]
     evidence = gather_evidence(await activity.acts(now - EXPLORE_AGE, LIKES_READ, COMMENTS_READ))
     posts = await _shortlist(activity, newest, evidence, now)
     authors = await activity.accounts(list({post.author_id for post in (*posts, *newest)}))
@@ -53,14 +56,15 @@ async def recompute(sources: Sources, now: datetime) -> Snapshot:
     def is_shown(post: RecentPost) -> bool:
         return _is_open(authors.get(post.author_id)) and not post.is_sensitive and not _topics_and_owner(post) & held
 
-    shares = await _shares(activity, [post for post in posts if is_shown(post)], evidence, now)
+    shares = await _larger_shares(activity, [post for post in posts if is_shown(post)], evidence, now)
     scored = [
         (explore_score(post, shares[post.id], authors[post.author_id].get("follower_count", 0), now), post)
         for post in posts
         if is_shown(post)
     ]
     order = explore_order(scored, EXPLORE_MAX)
-    hashtags = await _trending(activity, newest, authors, is_shown, now)
+    window = _covered(newest, now) if is_cut else TREND_WINDOW
+    hashtags = await _trending(activity, newest, authors, is_shown, window, now)
     return await sources.discovery.snapshots.add([post.id for post in order], hashtags, now)
 
 
@@ -85,6 +89,23 @@ async def _held_out(sources: Sources, posts: Sequence[RecentPost]) -> set[Object
 def _topics_and_owner(post: RecentPost) -> set[ObjectId]:
     """Everything by which a post may be held out: itself, its author, its hashtags."""
     return {post.id, post.author_id, *map(hashtag_id, post.hashtags)}
+
+
+async def _larger_shares(
+    activity: RecentActivity, posts: Sequence[RecentPost], evidence: Evidence, now: datetime
+) -> dict[ObjectId, float]:
+    """As `_shares`, or by who gave the first likes if that is larger; else new accounts could push a post out."""
+    shares = await _shares(activity, posts, evidence, now)
+    low = [post for post in posts if shares[post.id] < LOW_SHARE and post.like_count > len(evidence.get(post.id, {}))]
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def first_likes(post: RecentPost) -> list[Act]:
+        async with turns:
+            return await activity.first_likes(post.id, MAX_EVIDENCE)
+
+    first = gather_evidence(chain.from_iterable(await asyncio.gather(*map(first_likes, low))))
+    by_first = await _shares(activity, low, first, now)
+    return {post_id: max(share, by_first.get(post_id, 0.0)) for post_id, share in shares.items()}
 
 
 async def _shares(
@@ -119,12 +140,10 @@ async def _trending(
     newest: Sequence[RecentPost],
     authors: Accounts,
     is_shown: Callable[[RecentPost], bool],
+    window: timedelta,
     now: datetime,
 ) -> list[str]:
-    """The hashtags that rise most. If there are more posts than were read, it looks at the time that these cover."""
-    window = TREND_WINDOW
-    if len(newest) >= POSTS_READ:
-        window = min(window, max(now - newest[-1].created_at, timedelta(minutes=1)))
+    """The hashtags that rise most in this time."""
     uses = [
         Use(name, post.author_id, post.created_at)
         for post in newest
@@ -138,11 +157,17 @@ async def _trending(
 
     async def score(name: str) -> float:
         async with turns:
-            past = await activity.uses(hashtag_id(name), began - PAST, began, USES_COUNTED)
-        return trend_score(people[name], past, window)
+            uses, past = await activity.uses(hashtag_id(name), PAST, began, USES_COUNTED)
+        return trend_score(people[name], uses, window, past)
 
     scores = await asyncio.gather(*map(score, compared))
     return rising(dict(zip(compared, scores, strict=True)), TRENDING_MAX)
+
+
+def _covered(newest: Sequence[RecentPost], now: datetime) -> timedelta:
+    """The time that these posts cover, up to `TREND_WINDOW`."""
+    age = now - newest[-1].created_at if newest else TREND_WINDOW
+    return min(TREND_WINDOW, max(age, timedelta(minutes=1)))
 
 
 def _is_good(account: Document) -> bool:
