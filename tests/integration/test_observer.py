@@ -136,7 +136,7 @@ async def test_without_the_queues_server_the_rest_is_observed(own: World) -> Non
         await eventually(seen)
         observed = await seen()
     assert {key[1]: value for key, value in observed.items() if key[0] == "photogram_observed"} == {
-        "outbox": 1, "queues": 0, "dead_letters": 1, "uploads": 1, "webhooks": 1, "moderation": 1,
+        "outbox": 1, "queues": 0, "dead_letters": 1, "uploads": 1, "webhooks": 1, "moderation": 1, "explore": 1,
     }  # fmt: skip
 
 
