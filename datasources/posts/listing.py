@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import structlog
 from bson import ObjectId
 from pymongo import UpdateOne
 
@@ -14,7 +13,6 @@ from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.queries import BY_ID, find_by_ids, find_ids
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.mongo.transactions import in_transaction
-from datasources.outages import is_outage
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.caption_terms import CaptionTermStore, caption_entry
 from datasources.posts.places import PlaceStore
@@ -25,8 +23,6 @@ from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.topics import Topic, TopicKind, hashtag_topic, is_listed, top_score
-
-log = structlog.stdlib.get_logger(__name__)
 
 # What a post has that is, or was, listed, or found by its words.
 _LISTABLE = (
@@ -72,16 +68,15 @@ class ListingStore:
         return None if found is None else found["relisted"]["to"]
 
     async def note_relisted(self, author: UserRecord, to: ObjectId | None) -> None:
-        """Stores how far `relist` has been; None removes it. Safe to repeat."""
+        """Stores how far the listing of an account has been; None removes it. Safe to repeat."""
         noted: Document = {"$set": {"relisted": {"version": author.version, "to": to}}}
         await self._users.update_one({"_id": author.id}, {"$unset": {"relisted": ""}} if to is None else noted)
 
-    async def relist(self, author_id: ObjectId, after: ObjectId | None, limit: int) -> list[ObjectId]:
-        """Lists up to `limit` posts of an account that come after one, as `list_posts`; returns them, in order.
+    async def make_pending(self, author_id: ObjectId, after: ObjectId | None, limit: int) -> list[ObjectId]:
+        """Makes LIST pending for up to `limit` posts of an account that come after one; returns them, in order.
 
-        Only posts that have topics or words, or are listed. Makes LIST pending for them first, so that this conflicts
-        with whatever lists them by an older state of the account. Safe to repeat, and to stop half way.
-        If one of them cannot be listed, each gets a job of its own, so that it delays no other.
+        Only posts that have topics or words, or are listed. So who lists them next conflicts with whatever lists them
+        by an older state of the account. Safe to repeat.
         """
         query: Document = {"author_id": author_id, "$or": list(_LISTABLE)}
         if after is not None:
@@ -90,13 +85,6 @@ class ListingStore:
         if ids:
             own = {"_id": {"$in": ids}, "author_id": author_id}
             await self._uncached_posts.update_many(own, [add_pending([Task.LIST], clock.now())], hint=BY_ID)
-            try:
-                await self.list_posts(ids)
-            except Exception as error:
-                if is_outage(error):
-                    raise
-                log.exception("listing.post_by_post", author_id=str(author_id))
-                await self._job_queue.enqueue(Job(Task.LIST, Fact.POST, str(post_id)) for post_id in ids)
         return ids
 
     async def take_off(self, post_id: ObjectId) -> None:

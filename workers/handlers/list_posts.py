@@ -1,14 +1,17 @@
 """Posts are listed under their topics while strangers may see them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+import structlog
 from bson import ObjectId
 
-from domain.jobs import JOBS, Fact, Task
+from datasources.outages import is_outage
+from domain.jobs import JOBS, Fact, Job, Task
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = JOBS[Task.LIST, Fact.POST].batch  # posts of an account in one transaction
 CHUNKS = 20  # of one call
+log = structlog.get_logger(__name__)
 
 
 async def list_posts(tools: Tools, *keys: str) -> None:
@@ -28,7 +31,8 @@ async def list_posts_of_user(tools: Tools, key: str) -> Collection[str]:
         return ()
     after = await sources.listings.relisted_to(author)
     for _ in range(CHUNKS):
-        chunk = await sources.listings.relist(author_id, after, CHUNK)
+        chunk = await sources.listings.make_pending(author_id, after, CHUNK)
+        await _list_chunk(tools, chunk)
         after = chunk[-1] if chunk else None
         await sources.listings.note_relisted(author, after)
         if after is None:
@@ -36,3 +40,16 @@ async def list_posts_of_user(tools: Tools, key: str) -> Collection[str]:
                 raise RetryLater
             return ()
     return [key]
+
+
+async def _list_chunk(tools: Tools, post_ids: Sequence[ObjectId]) -> None:
+    """Lists these posts; if one of them cannot be, each gets a job of its own, so that it delays no other."""
+    if not post_ids:
+        return
+    try:
+        await tools.sources.listings.list_posts(post_ids)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        log.exception("listing.post_by_post", first=str(post_ids[0]))
+        await tools.sources.job_queue.enqueue(Job(Task.LIST, Fact.POST, str(post_id)) for post_id in post_ids)
