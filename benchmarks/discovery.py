@@ -8,16 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.lib.discovery_world import DiscoveryWorld, populate
-from benchmarks.lib.loads import Load, Stopwatch
-from benchmarks.lib.report import Table, percentile, rounds, show
+from benchmarks.lib.loads import Stopwatch
+from benchmarks.lib.report import Table, percentile, show
 from benchmarks.lib.servers import Api, finish, servers, session_of, stores, widen_cache
+from benchmarks.lib.timed_pages import AT_A_TIME, time_kinds
 from config import Settings
 from datasources.mongo import clock
 from workers.exploring.recompute import recompute
 
 LONGEST = 3_000.0
 BUDGET = 90.0  # seconds of rounds for each size
-AT_A_TIME = 5
 POST = "id caption likeCount viewerHasLiked author { id username }"
 PAGE = f"edges {{ node {{ {POST} }} }} pageInfo {{ hasNextPage endCursor }}"
 HASHTAG = f"""query Page($name: String!, $order: PostOrder!, $after: String) {{
@@ -83,35 +83,9 @@ async def _times(world: DiscoveryWorld, repeat: int) -> Table:
         "trending hashtags": lambda: api.run(TRENDING, session),
         "suggested accounts, kept": lambda: api.run(SUGGESTED, session),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in kinds}
-    loads: dict[str, list[Load]] = {name: [] for name in kinds}
-    for ask in kinds.values():  # warms caches and plans
-        for _ in range(AT_A_TIME):
-            await ask()
-    for _ in rounds(repeat, BUDGET):
-        for name, ask in kinds.items():
-            watch = Stopwatch()
-            for _ in range(AT_A_TIME):
-                started = time.perf_counter()
-                await ask()
-                seconds[name].append(time.perf_counter() - started)
-            loads[name].append(watch.load(AT_A_TIME))
-    table = Table(
-        f"Pages of 20 among {len(world.post_ids):,} posts of as many accounts",
-        ["", "p50 ms", "p99 ms", "CPU ms, ours", "CPU ms, MongoDB's", "pages"],
+    return await time_kinds(
+        f"Pages of 20 among {len(world.post_ids):,} posts of as many accounts", kinds, repeat, BUDGET
     )
-    table.rows = [
-        [
-            name,
-            f"{percentile(seconds[name], 50) * 1000:.1f}",
-            f"{percentile(seconds[name], 99) * 1000:.1f}",
-            f"{sum(load.own_cpu for load in loads[name]) / len(seconds[name]) * 1000:.2f}",
-            f"{sum(load.mongo_cpu for load in loads[name]) / len(seconds[name]) * 1000:.2f}",
-            f"{len(seconds[name])}",
-        ]
-        for name in kinds
-    ]
-    return table
 
 
 async def _made(world: DiscoveryWorld, repeat: int) -> Table:

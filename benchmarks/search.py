@@ -1,7 +1,6 @@
 """Searches among many people, by GraphQL: `python -m benchmarks.search`."""
 
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
@@ -9,10 +8,11 @@ import typer
 from bson import ObjectId
 
 from benchmarks.lib.documents import follow, insert
-from benchmarks.lib.loads import Load, Stopwatch
+from benchmarks.lib.loads import Stopwatch
 from benchmarks.lib.people_names import NameMaker, Names
-from benchmarks.lib.report import Table, percentile, rounds, show
+from benchmarks.lib.report import Table, show
 from benchmarks.lib.servers import Api, finish, servers, session_of, stores, widen_cache
+from benchmarks.lib.timed_pages import time_kinds
 from config import Settings
 from datasources.accounts.search_terms import search_fields
 from datasources.mongo import clock
@@ -23,7 +23,6 @@ from domain.records.users import UserState
 
 LONGEST = 3_000.0
 BUDGET = 120.0  # seconds of rounds for each size
-AT_A_TIME = 5
 KNOWN = 300  # whom the viewer follows, and as many who follow the viewer
 SAMPLE = 200  # searches with a typing error, of each kind
 CHUNK = 20_000
@@ -104,34 +103,7 @@ class _World:
             "second page of 3 letters": self._second_page,
             "suggestHandles, 3 letters": lambda: self._suggest(self._person()[1].handle[:3]),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in kinds}
-        loads: dict[str, list[Load]] = {name: [] for name in kinds}
-        for ask in kinds.values():  # warms caches and plans
-            for _ in range(AT_A_TIME):
-                await ask()
-        for _ in rounds(repeat, BUDGET):
-            for name, ask in kinds.items():
-                watch, took = Stopwatch(), list[float]()
-                for _ in range(AT_A_TIME):
-                    started = time.perf_counter()
-                    await ask()
-                    took.append(time.perf_counter() - started)
-                seconds[name] += took
-                loads[name].append(watch.load(AT_A_TIME))
-        columns = ["p50 ms", "p99 ms", "CPU ms, ours", "CPU ms, MongoDB's", "searches"]
-        table = Table(f"Searches among {len(self._people):,} accounts", ["", *columns])
-        table.rows = [
-            [
-                name,
-                f"{percentile(seconds[name], 50) * 1000:.1f}",
-                f"{percentile(seconds[name], 99) * 1000:.1f}",
-                f"{sum(load.own_cpu for load in loads[name]) / len(seconds[name]) * 1000:.2f}",
-                f"{sum(load.mongo_cpu for load in loads[name]) / len(seconds[name]) * 1000:.2f}",
-                f"{len(seconds[name])}",
-            ]
-            for name in kinds
-        ]
-        return table
+        return await time_kinds(f"Searches among {len(self._people):,} accounts", kinds, repeat, BUDGET)
 
     async def recall(self) -> Table:
         """How often a search with one error finds, on its first page, what the right spelling finds there."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
-from benchmarks.lib.documents import follow, insert, post, users
+from benchmarks.lib.documents import CHUNK, follow, insert, post, users
 from datasources.accounts.search_terms import search_fields
 from datasources.mongo import clock
 from datasources.posts.caption_terms import caption_entry
@@ -54,7 +54,7 @@ async def populate(sources: Sources, count: int) -> DiscoveryWorld:
     chance = random.Random(count)
     hashtags, words = _names(chance, HASHTAGS), _names(chance, WORDS)
     user_ids = await users(sources, count)
-    await _make_known(sources)
+    await _make_known(sources, user_ids)
     post_ids, uses = list[ObjectId](), Counter[str]()
     chunk = 10_000
     for start in range(0, count, chunk):
@@ -78,11 +78,13 @@ def _names(chance: random.Random, count: int) -> list[str]:
     return list(names)
 
 
-async def _make_known(sources: Sources) -> None:
+async def _make_known(sources: Sources, user_ids: Sequence[ObjectId]) -> None:
     """Gives all accounts by what a search finds them, and an age."""
     of_all = {"username": "somebody", "display_name": "Somebody", "state": "ACTIVE"}
     fields = {"search": search_fields(of_all), "created_at": clock.now() - AGE}
-    await sources.database["users"].update_many({}, {"$set": fields})
+    for start in range(0, len(user_ids), CHUNK):
+        some = {"_id": {"$in": list(user_ids[start : start + CHUNK])}}
+        await sources.database["users"].update_many(some, {"$set": fields})
 
 
 def _post(chance: random.Random, author_id: ObjectId, hashtags: Sequence[str], words: Sequence[str]) -> dict[str, Any]:

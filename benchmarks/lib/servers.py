@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import uvloop
 from bson import ObjectId
 
+from benchmarks.lib.loads import mongod, valkey
 from config import Settings
 from datasources.mongo import clock
 from datasources.mongo.indexes import ensure_indexes
@@ -43,6 +44,8 @@ def servers() -> Iterator[Settings]:
         tempfile.TemporaryDirectory(prefix="photogram-bench-", ignore_cleanup_errors=True) as folder,
         local_servers(Path(folder), settings) as running,
     ):
+        mongod.cache_clear()  # those of servers that ran before
+        valkey.cache_clear()
         yield running
 
 

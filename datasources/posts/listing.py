@@ -62,7 +62,7 @@ class ListingStore:
         return await self._users.find_one(query, {"_id": 1}) is not None
 
     async def relisted_to(self, author: UserRecord) -> ObjectId | None:
-        """The last post that `relist` has been through since the account changed; None if it begins."""
+        """The last post that the listing of an account has been through since it changed; None if it begins."""
         query = {"_id": author.id, "relisted.version": author.version}
         found = await self._users.find_one(query, {"relisted": 1})
         return None if found is None else found["relisted"]["to"]
