@@ -1,5 +1,6 @@
 """Explore: recent posts of everybody, and the hashtags that trend, from snapshots that a worker makes."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -26,7 +27,8 @@ _KEPT_MINUTES = int(EXPLORE_KEPT.total_seconds()) // 60
     PostConnection | None,
     "Recent posts that everybody may see, for people who do not know whom to follow: those that are liked and "
     "commented on for their age, spread over authors. Posts that are labelled sensitive are not among them, nor those "
-    "of people whom the viewer has muted, or with whom there is a block. The order is made every few minutes. A cursor "
+    "of people who do not want to be found, whom the viewer has muted, or with whom there is a block. The order is "
+    "made every few minutes. A cursor "
     f"leads on in its own order, which is kept for {_KEPT_MINUTES} minutes after the next one was made; then it is "
     "CURSOR_EXPIRED.",
 )
@@ -47,17 +49,24 @@ async def explore(
 async def shown_in_explore(info: Info, post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
     """These posts in order; None for one that strangers or the viewer may not see, is sensitive, or is held out.
 
-    Nor are those of accounts that moderators have limited.
+    Nor are those of accounts that moderators have limited, or that do not want to be found by strangers.
     """
-    loaders = info.context.loaders
+    loaders, discovery = info.context.loaders, info.context.sources.discovery
     listed = await loaders.listed_post_by_id.load_many(post_ids)
     there = [post for post in listed if post is not None and not post.is_sensitive]
-    authors = await loaders.user_by_id.load_many([post.author_id for post in there])
-    good = {author.id for author in authors if author is not None and author.standing is AccountStanding.GOOD}
+    author_ids = list({post.author_id for post in there})
+    authors, found = await asyncio.gather(
+        loaders.user_by_id.load_many(author_ids), discovery.suggestions.listed(author_ids)
+    )
+    good = {
+        author.id
+        for author in authors
+        if author is not None and author.id in found and author.standing is AccountStanding.GOOD
+    }
     names = {
         post.id: {post.id, post.author_id, *map(hashtag_id, post.hashtags)} for post in there if post.author_id in good
     }
-    held = await info.context.sources.discovery.holds.held_among(id_ for ids in names.values() for id_ in ids)
+    held = await discovery.holds.held_among(id_ for ids in names.values() for id_ in ids)
     return [post if post is not None and post.id in names and not names[post.id] & held else None for post in listed]
 
 

@@ -230,7 +230,8 @@ class UpdatePreferencesInput:
         default=strawberry.UNSET,
     )
     is_in_search: bool | None = plain(
-        "Whether everybody finds the account by parts of its names, and its posts by their words. Null is refused.",
+        "Whether everybody finds the account by parts of its names, and its posts by their words and in explore. Null "
+        "is refused.",
         default=strawberry.UNSET,
     )
     shows_suggested_posts: bool | None = plain(

@@ -68,9 +68,9 @@ class ViewerPreferences:
 
     @computed(
         bool,
-        "Whether everybody finds the account by a part of its handle or name, and its posts by their words. If not, "
-        "people whom they follow or who follow them find the account, and others by the whole handle. True unless it "
-        "was changed.",
+        "Whether everybody finds the account by a part of its handle or name and among suggestions, and its posts by "
+        "their words and in explore. If not, people whom they follow or who follow them find the account, and others "
+        "by the whole handle. True unless it was changed.",
     )
     async def is_in_search(root: strawberry.Parent["SignedIn"], info: Info) -> bool:
         return await info.context.sources.account.preferences.is_in_search(root.id)

@@ -59,7 +59,7 @@ async def write_search_terms(database: Database, user_id: ObjectId) -> None:
 async def add_search_terms(database: Database) -> None:
     """Gives the accounts of a version before search their part `search`; nothing if its indexes are there.
 
-    Safe to repeat and to run side by side. It takes as long as it takes.
+    Safe to repeat and to run side by side. Each step is a small one.
     """
     if any(name.startswith(f"{SEARCH}.") for name in await database["users"].index_information()):
         return

@@ -22,7 +22,9 @@ _SHOWN: Document = {"status": PostStatus.READY.value, "deleted": False}
 _POST = dict.fromkeys(
     ("author_id", "created_at", "hashtags", "like_count", "comment_count", "is_sensitive", "status", "deleted"), 1
 )
-_ACCOUNT = dict.fromkeys(("state", "is_private", "standing", "created_at", "follower_count"), 1)
+_ACCOUNT = dict.fromkeys(
+    ("state", "is_private", "standing", "created_at", "follower_count", "preferences.is_in_search"), 1
+)
 
 
 class RecentActivity:

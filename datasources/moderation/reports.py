@@ -1,7 +1,7 @@
 """Reports of users, posts and comments. A reporter has one open report of a target.
 
-A case keeps `CASE_REPORTS_KEPT` reports; beyond them it only counts. Its first report has the reported text, as it was
-then: its author may edit or delete it before a moderator looks. It goes with the report.
+A case keeps `CASE_REPORTS_KEPT` reports, and that of screening; beyond them it only counts. Its first report has the
+reported text, as it was then: its author may edit or delete it before a moderator looks. It goes with the report.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,12 @@ from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.moderation.cases import CaseStore
 from datasources.moderation.reported_texts import ReportedTexts
+from datasources.moderation.screening import SCREENING_ID
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.transactions import after_transaction, in_transaction
 from domain.jobs import Fact, Task
-from domain.limits import CASE_REPORTS_KEPT, CASE_REPORTS_SHOWN
+from domain.limits import CASE_REPORTS_KEPT, CASE_REPORTS_SHOWN, REPORT_NOTE_MAX
 from domain.records.moderation import ReportReason, ReportRecord, Target
 
 
@@ -42,6 +43,24 @@ class ReportStore:
 
         await in_transaction(self._client, apply)
 
+    async def report_finding(self, target: Target, finding: str, now: datetime) -> None:
+        """Reports what screening found; adds it as a line to the open report of an earlier finding about the target.
+
+        A report has `REPORT_NOTE_MAX` characters at most: what is beyond them is cut. Atomic, safe to repeat.
+        """
+        finding = finding[:REPORT_NOTE_MAX]
+        own = {"reporter_id": SCREENING_ID, "target_id": target.id, "is_open": True}
+
+        async def apply(session: Session) -> None:
+            earlier = await self._reports.find_one(own, {"note": 1}, session=session)
+            if earlier is None:
+                await self.add(SCREENING_ID, target, ReportReason.OTHER, finding, now, session)
+            elif finding not in earlier["note"].split("\n"):
+                note = f"{earlier['note']}\n{finding}"[:REPORT_NOTE_MAX]
+                await self._reports.update_one({"_id": earlier["_id"]}, {"$set": {"note": note}}, session=session)
+
+        await in_transaction(self._client, apply)
+
     async def add(
         self,
         reporter_id: ObjectId,
@@ -61,7 +80,7 @@ class ReportStore:
         if await self._reports.find_one(same, {"_id": 1}, session=session) is not None:
             return
         case = await self._cases.add_report(target, reason, now, session)
-        if case.report_count > CASE_REPORTS_KEPT:
+        if case.report_count > CASE_REPORTS_KEPT and reporter_id != SCREENING_ID:
             return
         if case.report_count == 1 and text is None:
             text = await self._texts.read(target, session)
@@ -99,5 +118,5 @@ class ReportStore:
         return await self._reports.find({"_id": {"$in": list(ids)}, "outbox": task.value}).to_list()
 
     async def mark_done(self, ids: Sequence[ObjectId], task: Task) -> None:
-        """Removes a task from the outboxes of reports, which never change. Safe to repeat."""
+        """Removes a task from the outboxes of reports; what others are told of one never changes. Safe to repeat."""
         await self._reports.update_many({"_id": {"$in": list(ids)}}, mark_done(task))

@@ -22,6 +22,7 @@ Database = AsyncDatabase[Document]
 Session = AsyncClientSession
 
 DUPLICATE_KEY = 11000
+LONGEST_SECONDS = 86_400.0  # of an operation that goes through a whole collection, as the build of an index does
 
 
 class Readable(Protocol):

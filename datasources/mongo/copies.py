@@ -6,19 +6,19 @@ from bson import ObjectId
 from pymongo import timeout
 from pymongo.errors import OperationFailure
 
-from datasources.mongo.client import Database, Document
+from datasources.mongo.client import LONGEST_SECONDS, Database, Document
 
 
 async def copy_into(database: Database, source: str, target: str, stages: Sequence[Document]) -> None:
     """Makes a collection of what these stages make of another one, all or nothing; not if it is there already.
 
-    Safe to repeat and to run side by side. It takes as long as it takes.
+    Safe to repeat and to run side by side. It may take `LONGEST_SECONDS`.
     """
     begun = f"{target}_copy_"
     names = await database.list_collection_names()
     if target not in names and source in names:
         copy = f"{begun}{ObjectId()}"
-        with timeout(None):
+        with timeout(LONGEST_SECONDS):
             try:
                 await (await database[source].aggregate([*stages, {"$out": copy}])).to_list()
                 await database[copy].rename(target)

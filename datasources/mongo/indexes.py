@@ -3,10 +3,10 @@
 import contextlib
 
 from bson import ObjectId
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel, timeout
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from datasources.mongo.client import DUPLICATE_KEY, Database, Document
+from datasources.mongo.client import DUPLICATE_KEY, LONGEST_SECONDS, Database, Document
 from domain.interests import VISITS_KEPT
 from domain.jobs import Fact
 from domain.search_keys import KEYS_MAX
@@ -238,7 +238,8 @@ for _fact in Fact:
 async def ensure_indexes(database: Database) -> None:
     """Makes the collections and indexes that are missing. Safe to repeat and to run side by side.
 
-    Raises IndexesMissingError if documents, or another index, are in the way of one.
+    Those of one collection may take `LONGEST_SECONDS`. Raises IndexesMissingError if documents, or another index, are
+    in the way of one.
     """
     existing = set(await database.list_collection_names())
     for name, indexes in INDEXES.items():
@@ -248,7 +249,8 @@ async def ensure_indexes(database: Database) -> None:
         if not indexes:
             continue
         try:
-            await database[name].create_indexes(indexes)
+            with timeout(LONGEST_SECONDS):  # else MongoDB would give up the build of an index of many documents
+                await database[name].create_indexes(indexes)
         except OperationFailure as error:
             if error.code not in _CONFLICTS:
                 raise

@@ -9,7 +9,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
-from datasources.posts.topics import EMPTY_KEPT
+from datasources.posts.topics import EMPTY_KEPT, to_geojson
 from domain.paging import Page, PageRequest, Ranked, cut_page
 from domain.places import Point, blocks_near, cell_of, cells_near, distance, name_key, place_id, point_of
 from domain.records.posts import LocationRecord
@@ -40,7 +40,7 @@ class PlaceStore:
         """
         after = request.expects(Ranked).after
         search: Document = {
-            "near": _to_geojson(point),
+            "near": to_geojson(point),
             "key": "point",
             "distanceField": "meters",
             "maxDistance": within_meters,
@@ -111,10 +111,6 @@ def _point_of(location: LocationRecord) -> Point | None:
     if location.latitude is None or location.longitude is None:
         return None
     return Point(location.latitude, location.longitude)
-
-
-def _to_geojson(point: Point) -> Document:
-    return {"type": "Point", "coordinates": [point.longitude, point.latitude]}
 
 
 def _to_topic(place: Document) -> Topic:

@@ -12,6 +12,7 @@ from datasources.mongo.indexes import TOPIC_POSTS
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.search_keys import SEARCH, key_fields, listing_if
+from domain.places import Point
 from domain.records.topics import HashtagRecord
 from domain.search_keys import popularity
 from domain.topic_search import topic_keys
@@ -99,11 +100,15 @@ def search_fields(topic: Document) -> Document:
     return fields if topic["post_count"] <= 0 else {**fields, "popularity": popularity(topic["post_count"])}
 
 
+def to_geojson(point: Point) -> Document:
+    """A point as MongoDB's geographic indexes take it."""
+    return {"type": "Point", "coordinates": [point.longitude, point.latitude]}
+
+
 def _to_document(topic: Topic, post_count: int) -> Document:
-    kind, point = topic.kind.value, topic.point
-    geojson = {"type": "Point", "coordinates": [point.longitude, point.latitude]} if point is not None else None
-    place = {"name_key": topic.key, **({"point": geojson} if geojson else {})} if topic.key else {}
-    stored = {"_id": topic.id, "kind": kind, "name": topic.name, "post_count": post_count, **place}
+    point = {} if topic.point is None else {"point": to_geojson(topic.point)}
+    place = {"name_key": topic.key, **point} if topic.key else {}
+    stored = {"_id": topic.id, "kind": topic.kind.value, "name": topic.name, "post_count": post_count, **place}
     return {**stored, SEARCH: search_fields(stored)}
 
 

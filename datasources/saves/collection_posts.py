@@ -105,6 +105,12 @@ class CollectionPostStore:
         rows = await find_page(self._posts, query, placed, "position", hint=POSITIONS)
         return cut_page(request, [(row["_id"], to_saved(row)) for row in rows])
 
+    async def notes(self, owner_id: ObjectId, collection_id: ObjectId) -> list[str]:
+        """All notes in a collection, in its order."""
+        query = {"owner_id": owner_id, "collection_id": collection_id, "note": {"$gt": ""}}
+        rows = self._posts.find(query, {"note": 1}, sort=[("position", -1)], hint=POSITIONS)
+        return [row["note"] for row in await rows.to_list()]
+
     async def collections_of(
         self, owner_id: ObjectId, post_ids: Sequence[ObjectId]
     ) -> Mapping[ObjectId, Sequence[ObjectId]]:

@@ -27,7 +27,7 @@ from domain.jobs import Fact, Task
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.saves import SECRET_BYTES, CollectionRecord, split_share_key
 
-_SCREENED = {"name", "description", "is_public", "secret"}  # the words, and who may see them
+_SCREENED = ("name", "description", "is_public", "secret", "note_changes")  # the words, and who may see them
 _EMPTIED: Document = {
     "deleted": True,
     "name": "",
@@ -97,19 +97,21 @@ class CollectionStore(BatchedReads[CollectionRecord]):
     ) -> CollectionRecord:
         """Sets fields of an own collection (None clears one), and changes its posts; returns it as it is then.
 
-        With `is_shared` it has a secret afterwards, or none; one that it has stays. Screening is pending if words, or
-        who may see it, are given. Atomic and safe to repeat. Raises NotFound for a collection that is not there, and
-        for a post that is not in it.
+        With `is_shared` it has a secret afterwards, or none; one that it has stays. Screening is pending if words, also
+        notes of posts, or who may see it, are given. Atomic and safe to repeat. Raises NotFound for a collection
+        that is not there, and for a post that is not in it.
         """
         one = {"_id": collection_id, "owner_id": owner_id, "deleted": False}
         fields: Document = {name: {"$literal": value} for name, value in values.items()}
         if is_shared is not None:
             new_secret = {"$literal": secrets.token_bytes(SECRET_BYTES)}
             fields["secret"] = {"$ifNull": ["$secret", new_secret]} if is_shared else "$$REMOVE"
+        if any("note" in change.values for change in changes):
+            fields["note_changes"] = {"$add": [{"$ifNull": ["$note_changes", 0]}, 1]}
 
         async def apply(session: Session) -> Document:
             pipeline = [{"$set": fields or {"deleted": False}}]
-            if self._job_queue.screening and _SCREENED & fields.keys():
+            if self._job_queue.screening and fields.keys() & _SCREENED:
                 pipeline.append(add_pending(self._job_queue.screening, clock.now()))
             document = await self._collections.find_one_and_update(one, pipeline, return_document=True, session=session)
             if document is None:
@@ -126,9 +128,9 @@ class CollectionStore(BatchedReads[CollectionRecord]):
 
     async def mark_screened(self, collection: CollectionRecord) -> None:
         """Marks its screening done, unless its words, or who may see them, have changed since it was read."""
-        same: Document = {
-            name: getattr(collection, name) for name in ("owner_id", "name", "description", "is_public", "secret")
-        }
+        same: Document = {name: getattr(collection, name) for name in ("owner_id", *_SCREENED)}
+        if collection.note_changes == 0:
+            same["note_changes"] = {"$in": [0, None]}
         await self._collections.update_one({"_id": collection.id, **same}, mark_done(Task.SCREEN))
 
     async def delete(self, owner_id: ObjectId, collection_id: ObjectId) -> None:

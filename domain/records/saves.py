@@ -22,7 +22,8 @@ class SavedPost(Record, frozen=True, kw_only=True):
 class CollectionRecord(Stored, frozen=True, kw_only=True):
     """Somebody's collection of posts; `post_count` counts also those that nobody but its owner is told of.
 
-    Whoever knows the `secret`, if there is one, may see the collection.
+    Whoever knows the `secret`, if there is one, may see the collection. `note_changes` grows with each change of notes
+    of its posts.
     """
 
     owner_id: ObjectId
@@ -32,6 +33,7 @@ class CollectionRecord(Stored, frozen=True, kw_only=True):
     is_public: bool = False
     secret: bytes | None = None
     post_count: int = 0
+    note_changes: int = 0
     created_at: datetime
     deleted: bool = False
 

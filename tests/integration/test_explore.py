@@ -138,7 +138,9 @@ async def test_new_accounts_that_like_a_post_push_it_out_no_more_than_they_lift_
 async def test_what_is_not_for_everybody_is_in_no_snapshot(own: World) -> None:
     (ana,) = await people(own, 1)
     seen = await own.post(ana)
-    private, limited = await own.user(is_private=True), await own.user()
+    private, limited, unfound = await own.user(is_private=True), await own.user(), await own.user()
+    await own.post(unfound)
+    await own.sources.account.preferences.set_in_search(unfound.id, False)
     await own.post(private)
     await own.post(limited)
     await own.set_standing(limited, AccountStanding.LIMITED)
@@ -169,6 +171,8 @@ async def test_rules_are_those_of_the_moment_at_which_one_reads(own: World) -> N
     assert set(await shown(own)) == set(gids(*posts[:4]))
     await own.set_standing(muted, AccountStanding.LIMITED)
     assert set(await shown(own)) == set(gids(posts[0], *posts[2:4]))
+    await own.sources.account.preferences.set_in_search(blocked.id, False)
+    assert set(await shown(own)) == set(gids(posts[0], posts[3]))
     labelled = {"$set": {"is_sensitive": True}}
     await own.sources.database["posts"].update_one({"_id": posts[0].id}, labelled)
     await own.sources.caches.posts.invalidate([posts[0].id])

@@ -133,9 +133,12 @@ async def test_news_reach_listeners_through_every_master(world: World) -> None:
         for listener in listeners:  # its subscription is confirmed
             await asyncio.wait_for(listener.wait(), 10)
             listener.clear()
-        await world.sources.news.publish(*topics)
-        for listener in listeners:
-            await asyncio.wait_for(listener.wait(), 10)
+
+        async def are_heard() -> bool:  # on a busy machine the news of one master may come too late, and are dropped
+            await world.sources.news.publish(*topics)
+            return all(listener.is_set() for listener in listeners)
+
+        await eventually(are_heard, seconds=20)
 
 
 async def test_a_slot_that_moves_takes_its_values_and_listeners_with_it(world: World, process: WordCache) -> None:

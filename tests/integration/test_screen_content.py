@@ -12,11 +12,14 @@ from PIL import Image, ImageDraw
 
 from config import Settings
 from datasources.moderation.screening import SCREENING_ID
+from datasources.saves.collection_posts import PostChange
 from domain.content_screening import NOTHING_FOUND, Finding, ScreenedContent
 from domain.jobs import Fact, Task
+from domain.limits import CASE_REPORTS_KEPT, REPORT_NOTE_MAX
 from domain.mails import TokenPurpose
-from domain.records.moderation import ReportRecord
+from domain.records.moderation import ReportReason, ReportRecord, ReportTargetType, Target
 from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened
 from workers.handlers.known_images import KnownImages, UnknownMatchingError, perceptual_hash
@@ -80,6 +83,10 @@ async def notes_about(world: World, target_id: Any) -> list[str]:
     return [report.note for report in reports]
 
 
+def the_account(user: UserRecord) -> Target:
+    return Target(id=user.id, type=ReportTargetType.USER, subject_id=user.id)
+
+
 async def pending(world: World, fact: Fact) -> list[list[str]]:
     rows = await world.sources.database[fact.collection].find({"outbox": Task.SCREEN.value}).to_list()
     return [row["outbox"] for row in rows]
@@ -118,6 +125,63 @@ async def test_the_owner_of_a_collection_is_reported_when_others_may_see_its_wor
     assert await notes_about(screened, ana.id) == [COLLECTED]
     assert await pending(screened, Fact.COLLECTION) == []
     await audit(screened, has_files=False)
+
+
+async def test_notes_of_posts_in_a_collection_are_screened(screened: World) -> None:
+    ana, saved = await screened.user(), screened.sources.saved
+    post = await screened.post(ana)
+    values = {"name": "Nights", "description": None, "is_public": True}
+    made = await saved.collections.create(ana.id, values, now(), None)
+    await saved.posts.save(ana.id, post.id, now(), [made.id])
+    await screened.drain()
+    assert await notes_about(screened, ana.id) == []
+    noted = PostChange(post_id=post.id, values={"note": "Meet me at the casino"})
+    await saved.collections.update(ana.id, made.id, {}, [noted])
+    await screened.drain()
+    assert await notes_about(screened, ana.id) == ["Screening: collection 'Nights': blocked word: casino"]
+    assert await pending(screened, Fact.COLLECTION) == []
+
+
+async def test_a_note_that_changes_during_its_screening_is_screened_again(screened: World) -> None:
+    ana, saved = await screened.user(), screened.sources.saved
+    post = await screened.post(ana)
+    values = {"name": "Nights", "description": None, "is_public": True}
+    made = await saved.collections.create(ana.id, values, now(), None)
+    await saved.posts.save(ana.id, post.id, now(), [made.id])
+    (before,) = await saved.collections.by_ids([made.id])
+    assert before is not None
+    noted = PostChange(post_id=post.id, values={"note": "casino"})
+    await saved.collections.update(ana.id, made.id, {}, [noted])
+    await saved.collections.mark_screened(before)
+    assert await pending(screened, Fact.COLLECTION) == [[Task.SCREEN.value]]
+
+
+async def test_another_finding_about_an_account_is_added_to_its_open_report(screened: World) -> None:
+    ana = await screened.user()
+    reports, target = (
+        screened.sources.moderation.reports,
+        Target(id=ana.id, type=ReportTargetType.USER, subject_id=ana.id),
+    )
+    for finding in ("one", "two", "one", "x" * 2_000, "four"):
+        await reports.report_finding(target, finding, now())
+    (note,) = await notes_about(screened, ana.id)
+    assert note == f"one\ntwo\n{'x' * 2_000}"[:REPORT_NOTE_MAX]
+    (case,) = await screened.sources.database["cases"].find({"target_id": ana.id}).to_list()
+    assert case["report_count"] == 1
+
+
+async def test_a_finding_is_kept_however_many_reports_a_case_has(screened: World) -> None:
+    ana, bob = await screened.users(2)
+    reports, target = (
+        screened.sources.moderation.reports,
+        Target(id=ana.id, type=ReportTargetType.USER, subject_id=ana.id),
+    )
+    await reports.report(bob.id, target, ReportReason.SPAM, "", now())
+    await screened.sources.database["cases"].update_one(
+        {"target_id": ana.id}, {"$set": {"report_count": CASE_REPORTS_KEPT}}
+    )
+    await reports.report_finding(target, "known file: one", now())
+    assert "known file: one" in [report.note for report in await reports_about(screened, ana.id)]
 
 
 async def test_a_collection_is_screened_when_it_is_made_renamed_and_described(screened: World) -> None:

@@ -127,5 +127,9 @@ async def reported(world: World, scene: Scene) -> None:
     await world.sources.moderation.reports.report(scene.bob.id, target, ReportReason.SPAM, "", now())
 
 
+async def dismissed_by_nobody(world: World, scene: Scene) -> None:
+    await insert(world, "dismissed_suggestions", _id=ObjectId(), user_ids=[scene.bob.id])
+
+
 async def oneself_dismissed(world: World, scene: Scene) -> None:
     await insert(world, "dismissed_suggestions", _id=scene.ana.id, user_ids=[scene.bob.id, scene.ana.id])

@@ -1,11 +1,14 @@
 """Ways to break the rules of what people make, follow and save, in the scene of `tests.support.maintenance`."""
 
+from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from datasources.mongo.sharded_ids import COMMENT_KEY, key_in, new_id
+from datasources.posts.topics import search_fields, to_geojson
 from domain.image_formats import SourceFormat
+from domain.places import Point, cell_of, place_id
 from domain.records.posts import PostDraft, PostImage
 from tests.support.auditing import store_files
 from tests.support.breaks import Break
@@ -171,6 +174,13 @@ async def words_of_nothing(world: World, scene: Scene) -> None:
 
 async def listed_post_of_nobody(world: World, _scene: Scene) -> None:
     await insert(world, "topic_posts", topic_id=ObjectId(), post_id=ObjectId(), listed=True, counted=False, score=1)
+
+
+async def place_where_a_post_is(world: World, _scene: Scene) -> None:
+    place = {"kind": "PLACE", "name": "Home", "name_key": "home", "post_count": 0}
+    point, id_ = Point(52.5201, 13.4001), place_id("home", cell_of(Point(52.5201, 13.4001)))
+    shown = {"point": to_geojson(point), "search": search_fields(place)}
+    await insert(world, "topics", _id=id_, **place, **shown, expires_at=now() + timedelta(days=1))
 
 
 async def feed_without_the_post(world: World, _scene: Scene) -> None:

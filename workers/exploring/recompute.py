@@ -176,5 +176,7 @@ def _is_good(account: Document) -> bool:
 
 
 def _is_open(account: Document | None) -> bool:
-    """Whether strangers see the posts of an account, and moderators have not limited it."""
-    return account is not None and _is_good(account) and not account.get("is_private", False)
+    """Whether strangers see the posts of an account that wants to be found, and moderators have not limited it."""
+    if account is None or account.get("is_private", False) or not _is_good(account):
+        return False
+    return bool(account.get("preferences", {}).get("is_in_search", True))

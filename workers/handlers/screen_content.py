@@ -7,14 +7,12 @@ from pathlib import Path
 from bson import ObjectId
 
 from config import Settings
-from datasources.moderation.screening import SCREENING_ID
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.content_screening import ContentScreen, Finding, ScreenedContent
 from domain.image_formats import RenditionFormat
-from domain.limits import REPORT_NOTE_MAX
 from domain.records.images import ImageRecord
-from domain.records.moderation import ReportReason, ReportTargetType, Target
+from domain.records.moderation import ReportTargetType, Target
 from domain.records.posts import PostStatus
 from domain.records.users import UserState
 from workers.handlers.known_images import KnownImages
@@ -25,7 +23,7 @@ COMPARED_WIDTH = 320  # of the rendition whose perceptual hash is taken
 
 
 async def screen_post(tools: Tools, key: str) -> None:
-    """Reports a READY post if screening finds something in it. Safe to run twice: there is one open report of it."""
+    """Reports a READY post if screening finds something in it. Safe to run twice: a finding is reported once."""
     sources, post_id = tools.sources, ObjectId(key)
     (post,) = await sources.posts.by_ids([post_id])
     if post is None or post.deleted:
@@ -53,9 +51,9 @@ async def screen_profile(tools: Tools, key: str) -> None:
 
 
 async def screen_collection(tools: Tools, key: str) -> None:
-    """Reports the owner of a collection that others may see if screening finds something in its name or description.
+    """Reports the owner of a collection that others may see if screening finds something in its words.
 
-    Safe to run twice, as `screen_post`.
+    Its words are its name, its description and the notes of its posts. Safe to run twice, as `screen_post`.
     """
     sources = tools.sources
     (collection,) = await sources.saved.collections.by_ids([ObjectId(key)])
@@ -64,7 +62,8 @@ async def screen_collection(tools: Tools, key: str) -> None:
     (owner,) = await sources.users.by_ids([collection.owner_id])
     if owner is not None and (collection.is_public or collection.secret is not None):
         target = Target(id=owner.id, type=ReportTargetType.USER, subject_id=owner.id)
-        texts = (collection.name, collection.description or "")
+        notes = await sources.saved.collection_posts.notes(owner.id, collection.id)
+        texts = (collection.name, collection.description or "", *notes)
         content = ScreenedContent(target=target, owner=owner, texts=texts, images=())
         await _screen(sources, content, where=f"collection {collection.name!r}: ")
     await sources.saved.collections.mark_screened(collection)
@@ -73,9 +72,8 @@ async def screen_collection(tools: Tools, key: str) -> None:
 async def _screen(sources: Sources, content: ScreenedContent, where: str = "") -> None:
     found = await _in_words(sources.settings, content) or await _in_images(sources, content)
     if found is not None:
-        note = f"Screening: {where}{found}"[:REPORT_NOTE_MAX]
-        report = sources.moderation.reports.report
-        await report(SCREENING_ID, content.target, ReportReason.OTHER, note, clock.now())
+        finding = f"Screening: {where}{found}".replace("\n", " ")
+        await sources.moderation.reports.report_finding(content.target, finding, clock.now())
 
 
 async def _in_words(settings: Settings, content: ScreenedContent) -> str | None:

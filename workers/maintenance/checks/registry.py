@@ -31,7 +31,7 @@ from workers.maintenance.checks.preview_comments import PREVIEW_COMMENTS
 from workers.maintenance.checks.saves import SAVES
 from workers.maintenance.checks.search_terms import SEARCH_TERMS
 from workers.maintenance.checks.tagged_posts import TAGGED_POSTS
-from workers.maintenance.checks.topics import TOPIC_POSTS, TOPIC_SEARCH, UNLISTED_POSTS
+from workers.maintenance.checks.topics import PLACES, TOPIC_POSTS, TOPIC_SEARCH, UNLISTED_POSTS
 from workers.maintenance.checks.unreadable import UNREADABLE
 from workers.maintenance.checks.uploads import UPLOADS
 
@@ -73,6 +73,7 @@ CHECKS: Sequence[Check] = (
     UNLISTED_POSTS,
     TOPIC_POSTS,
     TOPIC_SEARCH,
+    PLACES,
     *CAPTION_TERMS,
     FEED_MODES,
     MISSING_ENTRIES,

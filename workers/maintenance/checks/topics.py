@@ -1,6 +1,6 @@
 """What is listed under topics, beside the posts: exactly the posts that everybody may see, each where it belongs.
 
-And by what topics are found, which their own documents say.
+And by what topics are found, which their own documents say, and where places are shown.
 
 Posts of a version before hashtags had pages are found here too, and listed by the repair.
 """
@@ -13,12 +13,13 @@ from datasources.mongo.client import Document, Session
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.search_keys import SEARCH
 from datasources.posts.listing import as_listed
-from datasources.posts.topics import search_fields
+from datasources.posts.topics import search_fields, to_geojson
 from datasources.sources import Sources
 from domain.jobs import Task
+from domain.places import Point, cell_of, point_of
 from domain.topics import hashtag_id, top_score
 from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
-from workers.maintenance.checks.record_rules import add_tasks, is_pending
+from workers.maintenance.checks.record_rules import Related, Rule, add_tasks, is_pending, rules_check
 
 UNLISTED, WRONG, UNFOUND = "post.listed", "topic_post.wrong", "topic.search"
 
@@ -129,6 +130,22 @@ async def _correct_search(sources: Sources, topic_id: ObjectId) -> None:
     await sources.listings.topics.correct_search(topic_id)
 
 
+def _shows_a_post(topic: Document, _related: Related) -> object:
+    """Whether a place is shown elsewhere than `point_of` puts it."""
+    return "point" in topic and topic["point"] != _point(topic)
+
+
+def _point(place: Document) -> Document:
+    longitude, latitude = place["point"]["coordinates"]
+    return to_geojson(point_of(place["_id"], cell_of(Point(latitude, longitude))))
+
+
+async def _correct_point(sources: Sources, topic_id: ObjectId) -> None:
+    place = await sources.database["topics"].find_one({"_id": topic_id}, {"point": 1})
+    if place is not None and "point" in place:
+        await sources.database["topics"].update_one({"_id": topic_id}, {"$set": {"point": _point(place)}})
+
+
 MAX_PAIRS = 500  # in one query
 UNLISTED_POSTS = Check(
     collection="posts",
@@ -143,3 +160,14 @@ TOPIC_POSTS = Check(
     looks_twice=True,
 )
 TOPIC_SEARCH = Check(collection="topics", find=from_snapshot(_find_unfound), repairs={UNFOUND: by_id(_correct_search)})
+PLACES = rules_check(
+    "topics",
+    [
+        Rule(
+            name="point",
+            why="a place is shown exactly where somebody's post is",
+            is_broken=_shows_a_post,
+            repair=_correct_point,
+        )
+    ],
+)
