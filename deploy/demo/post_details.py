@@ -27,9 +27,13 @@ PLACES = {
     55: LocationRecord(name="Furka Pass", latitude=46.5573, longitude=8.5614),
     58: LocationRecord(name="Cap Fréhel", latitude=48.6842, longitude=-2.3190),
 }
-# Words added to some captions, by the number of the post; handles in them are mentions.
+# Words added to some captions, by the number of the post; handles in them are mentions. Three people share a hashtag on
+# the last day, so it trends.
 ADDED = {
-    3: "With @ben, who counted as well.",
+    1: "#colourstudy",
+    3: "With @ben, who counted as well. #patience",
+    5: "#patience #colourstudy",
+    7: "#colourstudy",
     8: "@emi, this is the valley.",
     14: "Guided by @farid, who had never seen snow before.",
     21: "Tea by @chloe.",

@@ -326,7 +326,7 @@ async def crowd(own: World) -> UserRecord:
     for followee_id in followees[-store.FOLLOWED_READ :]:
         await follow_many(own, followee_id, others)
     follow = {"followee_id": others[0], "state": FollowState.FOLLOWING.value}
-    await insert(own, "follows", [{"follower_id": ObjectId(), **follow} for _ in range(100_000)])
+    await insert(own, "follows", [{"follower_id": ObjectId(), **follow} for _ in range(30_000)])
     listed: list[Document] = [
         {"username": f"u{number}", "state": "ACTIVE", "search": {"n0": f"u{number}", "popularity": number % 17}}
         for number in range(3_000)

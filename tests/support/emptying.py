@@ -1,11 +1,15 @@
 """Emptying a world, which is much quicker than making a new one."""
 
+from pymongo import timeout
+
 from datasources.jobs.aws_clients import Addresses, open_clients
 from datasources.jobs.opening import prepare_job_queue
 from datasources.jobs.queue import SET_ASIDE
 from datasources.mongo.indexes import INDEXES
 from domain.jobs import WORKERS
 from tests.support.factories import World
+
+SECONDS = 120.0  # for all documents of the largest tests
 
 
 async def wipe_redis(world: World) -> None:
@@ -31,8 +35,9 @@ async def lose_jobs(world: World) -> None:
 
 async def empty(world: World) -> World:
     """Deletes all documents and keys. Returns the same world; indexes and files stay."""
-    for name in INDEXES:
-        await world.sources.database[name].delete_many({})
+    with timeout(SECONDS):
+        for name in INDEXES:
+            await world.sources.database[name].delete_many({})
     await lose_jobs(world)
     return world
 

@@ -8,7 +8,8 @@ from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends
 from deploy.demo.story import EXAMPLE, POSTS, planned_posts
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_POST
 from domain.password_rules import checked_password
-from domain.text import checked_biography, checked_website
+from domain.text import checked_biography, checked_website, hashtags
+from domain.trending import Use, recent_authors
 from domain.usernames import checked_username, is_reserved
 
 NOW = datetime(2027, 3, 1, 0, 30, tzinfo=UTC)
@@ -45,6 +46,17 @@ def test_answers_follow_their_comments_and_nothing_is_in_the_future() -> None:
                 assert comment.answers < place
                 assert parent.answers is None
                 assert parent.after <= comment.after
+
+
+def test_three_people_share_a_hashtag_on_the_last_day() -> None:
+    public = {person.username for person in PEOPLE if not person.is_private}
+    uses = [
+        Use(name, user_id(post.author), post.made_at(NOW))
+        for post in planned_posts()
+        if post.author in public and post.age < timedelta(days=1)
+        for name in hashtags(post.added)
+    ]
+    assert "colourstudy" in recent_authors(uses, NOW)
 
 
 def test_no_quota_is_passed_and_the_demo_user_has_all_of_today() -> None:
