@@ -3,11 +3,14 @@
 import asyncio
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
+import botocore.session
 import pytest
 from pymongo import monitoring
 
@@ -16,12 +19,14 @@ from datasources.jobs import queue, redis_queue, sns_queue
 from datasources.redis import cache_server
 from deploy.local.servers import local_servers
 from tests.support.amazon import Amazon, running_amazon
-from tests.support.factories import own_database
+from tests.support.own_databases import close_clients, new_database, own_database
 from tests.support.redis_masters import masters
 from tests.support.shard_audit import ShardAudit
 
 SEED = "PHOTOGRAM_TEST_SEED"
+IN_MEMORY, MUCH_MEMORY = "/dev/shm", 10 * 2**30  # noqa: S108  the folder, and bytes
 AUDIT = ShardAudit()
+botocore.session.create_loader = cache(botocore.session.create_loader)  # else each client parses megabytes of JSON
 monitoring.register(AUDIT)  # for every client that this process opens from now on
 
 
@@ -128,16 +133,32 @@ def shared_settings(with_job_queue: Callable[[Settings], Settings], pytestconfig
     """
     cluster = bool(pytestconfig.getoption("--cluster"))
     with (
-        tempfile.TemporaryDirectory(prefix="photogram-test-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(
+            prefix="photogram-test-", ignore_cleanup_errors=True, dir=folder_in_memory()
+        ) as folder,
         local_servers(Path(folder), settings_for_tests(), cluster=cluster) as settings,
     ):
         yield with_job_queue(settings)
+        close_clients()
+
+
+def folder_in_memory() -> str | None:
+    """Where files are in memory, if there is much: a busy disk would make every write of the tests wait.
+
+    Tests kill servers, whose files outlive that in memory too.
+    """
+    is_there = Path(IN_MEMORY).is_dir() and os.access(IN_MEMORY, os.W_OK)
+    return IN_MEMORY if is_there and shutil.disk_usage(IN_MEMORY).free > MUCH_MEMORY else None
 
 
 @pytest.fixture
-def settings(shared_settings: Settings) -> Iterator[Settings]:
-    """Settings with a database and a Redis key prefix of the test's own, emptied afterwards. Buckets are shared."""
-    with own_database(shared_settings) as own:
+def settings(request: pytest.FixtureRequest, shared_settings: Settings) -> Iterator[Settings]:
+    """Settings with a database and a Redis key prefix of the test's own, emptied afterwards. Buckets are shared.
+
+    With the mark `new_database` the database was never prepared.
+    """
+    is_new = request.node.get_closest_marker("new_database") is not None
+    with (new_database if is_new else own_database)(shared_settings) as own:
         yield own
     for redis in masters(own):
         with redis:

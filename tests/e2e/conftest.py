@@ -15,8 +15,9 @@ from domain.records.users import Role
 from tests.support.auditing import audit
 from tests.support.client import Api, Person
 from tests.support.events import stream_entries
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
 from tests.support.haproxy import HAPROXY
+from tests.support.own_databases import own_database
 from tests.support.redis_masters import refused_by_slots
 from tests.support.stack import BalancedStack, Stack, stack_on, start_all
 

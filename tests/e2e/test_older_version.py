@@ -14,7 +14,8 @@ from deploy.local.ports import LOOPBACK, reserve_port
 from deploy.local.process import Process, stop_all
 from tests.support.auditing import wait_until_drained
 from tests.support.client import Person
-from tests.support.factories import opened, own_database, with_own_buckets
+from tests.support.factories import opened, with_own_buckets
+from tests.support.own_databases import own_database
 from tests.support.stack import ROOT, START_SECONDS
 from tests.support.waiting import eventually
 from workers.maintenance.repair import repair

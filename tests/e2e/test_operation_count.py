@@ -11,8 +11,9 @@ from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records.users import UserRecord
 from tests.support.emptying import wipe_redis
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
 from tests.support.operation_counter import OperationCounter
+from tests.support.own_databases import own_database
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 

@@ -18,8 +18,9 @@ from datasources.sources import prepare
 from domain.ids import from_global_id
 from tests.support.auditing import audit
 from tests.support.client import PASSWORD, Api, Person
-from tests.support.factories import now, opened, own_database
+from tests.support.factories import now, opened
 from tests.support.mail_server import mail_to, mails_to, text_of, token_in
+from tests.support.own_databases import own_database
 from tests.support.stack import Stack, stack_on, start_all
 from tests.support.waiting import eventually
 

@@ -12,7 +12,7 @@ from datasources.sources import prepare
 from datasources.telemetry.tracing import Tracing, call_part, current_traceparent, open_tracing, operation_part
 from tests.support.client import Person
 from tests.support.collector import Collector, Part, collecting
-from tests.support.factories import own_database
+from tests.support.own_databases import own_database
 from tests.support.stack import Stack, stack_on, start_all
 from tests.support.waiting import eventually
 

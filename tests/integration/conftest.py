@@ -8,9 +8,10 @@ import pytest
 from config import Settings
 from datasources.sources import open_sources
 from tests.support.emptying import empty, empty_with_files
-from tests.support.factories import World, opened, own_database, with_own_buckets
+from tests.support.factories import World, opened, with_own_buckets
 from tests.support.mail_server import MailServer, running_mail_server
 from tests.support.operation_counter import OperationCounter
+from tests.support.own_databases import own_database
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from domain.mails import TokenPurpose
 from tests.support.auditing import store_files
 from tests.support.command_line import run_command
 from tests.support.emptying import empty, empty_with_files
-from tests.support.factories import World, changed_sources, now, opened, own_database, with_own_buckets
+from tests.support.factories import World, changed_sources, now, opened, with_own_buckets
 from tests.support.maintenance import Scene, find_faults
+from tests.support.own_databases import own_database
 from tests.support.waiting import eventually
 from workers.maintenance.backup.folder import MANIFEST, MEDIA, UNFINISHED, BackupError, BackupFolder, Manifest
 from workers.maintenance.backup.make import back_up

@@ -16,9 +16,10 @@ from domain.limits import BAN_OUTLASTS
 from domain.mails import MailKind, TokenPurpose
 from domain.records.users import AccountStanding, UserRecord
 from tests.support.command_line import run_command
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
 from tests.support.mail_server import running_mail_server, token_in
 from tests.support.maintenance import find_faults
+from tests.support.own_databases import own_database
 
 ISSUER = "https://issuer.example"
 KEYS = ("A" * 43 + "=", "B" * 43 + "=")

@@ -21,8 +21,9 @@ from domain.records.posts import PostDraft, PostImage, PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.amazon import Amazon, running_amazon
-from tests.support.factories import World, changed_sources, image, now, opened, own_database
+from tests.support.factories import World, changed_sources, image, now, opened
 from tests.support.nginx import NGINX, nginx
+from tests.support.own_databases import own_database
 from workers.handlers.purge_cdn import purge_cdn
 from workers.runtime.handler import RetryLater, Tools
 

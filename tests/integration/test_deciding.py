@@ -22,11 +22,12 @@ from domain.records.moderation import (
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostStatus
 from domain.records.users import UserRecord, UserState
-from tests.support.factories import World, items_of, now, opened, own_database
+from tests.support.factories import World, items_of, now, opened
 from tests.support.full_account import create_post_with_files, create_upload, remove_final_check_delay
 from tests.support.mail_server import running_mail_server, text_of
 from tests.support.maintenance import find_faults
 from tests.support.moderating import appeal, decide, report
+from tests.support.own_databases import own_database
 from workers.handlers.notify_decisions import notify_decisions
 from workers.runtime.outbox_relay import relay_due
 

@@ -23,8 +23,9 @@ from resolvers.transport.errors import Rejected
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.hooks import Hooks
 from schema.context import Context
-from tests.support.factories import World, opened, own_database, session_of
+from tests.support.factories import World, opened, session_of
 from tests.support.full_account import create_full_account
+from tests.support.own_databases import own_database
 from tests.support.random_operations import RandomOperations, Things
 
 CASES = int(os.environ.get("PHOTOGRAM_ENGINE_CASES") or 1_500) // 5  # each takes longer than one of tests/engine

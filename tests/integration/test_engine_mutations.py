@@ -17,8 +17,9 @@ from resolvers.api import schema
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.execution import OperationExecutor
 from tests.integration.test_engine_equality import executor
-from tests.support.factories import World, opened, own_database, session_of
+from tests.support.factories import World, opened, session_of
 from tests.support.full_account import FullAccount, create_full_account
+from tests.support.own_databases import own_database
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)")
 HANDLE = re.compile(r"user\d+_[0-9a-f]{6}", re.IGNORECASE)

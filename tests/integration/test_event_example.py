@@ -12,7 +12,8 @@ import pytest
 from config import Settings
 from datasources.events.redis_stream import stream_key
 from deploy.local.ports import reserve_port
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
+from tests.support.own_databases import own_database
 from tests.support.stack import ROOT
 from tests.support.waiting import eventually
 

@@ -15,7 +15,8 @@ from domain.events import EventType, deletion_event
 from domain.jobs import Task
 from tests.support.amazon import Amazon, running_amazon
 from tests.support.events import checked, names
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
+from tests.support.own_databases import own_database
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from domain.rate_limits import (
     RateLimits,
 )
 from tests.support.client import PASSWORD, SOCKETS, Person, Socket
-from tests.support.factories import own_database
+from tests.support.own_databases import own_database
 from tests.support.stack import stack_on
 
 SMALL = "{ __typename }"

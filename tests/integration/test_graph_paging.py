@@ -12,7 +12,8 @@ from domain.ids import to_global_id
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS, PageRequest, encode_cursor
 from domain.records.users import UserRecord
-from tests.support.factories import World, items_of, opened, own_database
+from tests.support.factories import World, items_of, opened
+from tests.support.own_databases import own_database
 
 MANY = 2_000
 SIZE = 20

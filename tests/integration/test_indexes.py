@@ -1,5 +1,6 @@
 """The making of indexes on databases that have many documents already."""
 
+import pytest
 from pymongo import monitoring
 
 from config import Settings
@@ -25,11 +26,11 @@ class Limits(monitoring.CommandListener):
         """Noted when it started."""
 
 
+@pytest.mark.new_database
 async def test_what_goes_through_a_collection_may_take_longer_than_a_request(settings: Settings) -> None:
     limits = Limits()
     async with open_mongo(settings, [limits]) as client:
         database = client[settings.mongo_database]
-        await database["users"].drop_indexes()
         await database["old"].insert_one({"_id": 1})
         await copy_into(database, "old", "new", [{"$match": {}}])
         await ensure_indexes(database)

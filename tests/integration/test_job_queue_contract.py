@@ -27,9 +27,10 @@ from datasources.outages import is_outage
 from datasources.sources import open_sources
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import empty, lose_jobs
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
 from tests.support.fan_outs import begin_fan_out, create_followed_author
 from tests.support.handlers import ATTEMPTS, handler_of
+from tests.support.own_databases import own_database
 from tests.support.waiting import eventually
 from tests.support.workers import failures, is_empty, running_worker
 from workers.registry import HANDLERS

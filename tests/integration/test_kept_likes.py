@@ -14,8 +14,9 @@ from datasources.mongo.upserts import update_each
 from datasources.posts import kept_likes, likes
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
 from tests.support.operation_counter import OperationCounter
+from tests.support.own_databases import own_database
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 

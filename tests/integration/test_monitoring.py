@@ -15,7 +15,8 @@ import pytest
 
 from config import Settings
 from deploy.local.ports import LOOPBACK
-from tests.support.factories import World, opened, own_database
+from tests.support.factories import World, opened
+from tests.support.own_databases import own_database
 from tests.support.stack import ROOT, Stack, stack_on
 from tests.support.waiting import eventually
 

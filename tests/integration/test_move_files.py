@@ -18,7 +18,8 @@ from domain.records.posts import PostDraft, PostImage, PostRecord, PostStatus
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from domain.visibility import Area
-from tests.support.factories import World, image, now, opened, own_database
+from tests.support.factories import World, image, now, opened
+from tests.support.own_databases import own_database
 from tests.support.uploads import files_of
 from tests.support.waiting import eventually
 from workers.handlers.image_files import copy_files

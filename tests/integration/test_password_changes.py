@@ -13,8 +13,9 @@ from domain.records.users import Device
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
-from tests.support.factories import World, changed_sources, now, opened, own_database
+from tests.support.factories import World, changed_sources, now, opened
 from tests.support.mail_server import running_mail_server, token_in
+from tests.support.own_databases import own_database
 
 LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } tokens { accessToken } } }"
 

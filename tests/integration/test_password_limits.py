@@ -17,7 +17,7 @@ from datasources.sources import prepare
 from domain.limits import USERNAME_CHANGES_MAX
 from domain.rate_limits import DEFAULTS, Limit
 from tests.support.client import PASSWORD, Person
-from tests.support.factories import own_database
+from tests.support.own_databases import own_database
 from tests.support.stack import stack_on
 
 GUESSES = 1_000

@@ -12,7 +12,7 @@ from tests.e2e.test_second_factor import SESSION, protected, step_of
 from tests.support.authenticator import Authenticator
 from tests.support.authenticator_app import AuthenticatorApp
 from tests.support.client import Api, Person
-from tests.support.factories import own_database
+from tests.support.own_databases import own_database
 from tests.support.stack import stack_on
 
 

@@ -15,9 +15,10 @@ from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.crashing import dies_before_write
 from tests.support.emptying import empty
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
 from tests.support.feeds import walk_feed
 from tests.support.interruptions import interruption
+from tests.support.own_databases import own_database
 from workers.handlers.fan_out import fan_out
 from workers.handlers.refresh_feed import refresh_feed
 from workers.runtime.outbox_relay import relay_due

@@ -15,7 +15,7 @@ from datasources.redis.roles import RedisRoles, open_roles
 from datasources.sources import prepare
 from domain.rate_limits import DEFAULTS, MEMBER, NEW, OPERATION_POINTS, Action, Limit, RateLimited, Subject
 from tests.support.client import PASSWORD, Api, Person
-from tests.support.factories import own_database
+from tests.support.own_databases import own_database
 from tests.support.stack import stack_on
 from tests.support.waiting import eventually
 

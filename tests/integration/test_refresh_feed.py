@@ -16,7 +16,8 @@ from domain.ids import to_global_id
 from domain.paging import PageRequest
 from domain.records.feeds import FeedRecord
 from domain.records.users import UserRecord
-from tests.support.factories import World, items_of, now, opened, own_database
+from tests.support.factories import World, items_of, now, opened
+from tests.support.own_databases import own_database
 from workers.handlers.refresh_feed import refresh_feed
 from workers.maintenance.gc.steps import collect
 from workers.maintenance.rebuild_feeds import rebuild_feeds

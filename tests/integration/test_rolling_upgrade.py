@@ -11,7 +11,8 @@ from datasources.jobs.idempotency import Idempotency
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Fact, Job, Task
 from domain.records.users import UserRecord
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
+from tests.support.own_databases import own_database
 from tests.support.waiting import eventually
 from tests.support.workers import is_empty, running_worker, stream_of
 from workers.registry import HANDLERS

@@ -22,8 +22,9 @@ from datasources.outages import describe_outage, describe_refusal, is_outage
 from domain.jobs import WORKERS, Fact, Job, Task
 from tests.support.amazon import Amazon, running_amazon
 from tests.support.emptying import empty
-from tests.support.factories import World, changed_sources, opened, own_database
+from tests.support.factories import World, changed_sources, opened
 from tests.support.handlers import handler_of
+from tests.support.own_databases import own_database
 from tests.support.waiting import eventually
 from tests.support.workers import is_empty, running_worker
 from workers.maintenance.pending import queue_depths

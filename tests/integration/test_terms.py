@@ -20,8 +20,9 @@ from domain.records.terms import AcceptanceRecord, AgeRange
 from domain.records.users import UserRecord
 from resolvers.terms import acceptance_of
 from tests.support.client import PASSWORD, Api, Person
-from tests.support.factories import World, now, own_database
+from tests.support.factories import World, now
 from tests.support.operation_counter import OperationCounter
+from tests.support.own_databases import own_database
 from tests.support.stack import stack_on
 
 

@@ -23,7 +23,8 @@ from domain.limits import RESERVATION_HOLD
 from domain.records.uploads import UploadRecord, UploadStatus
 from tests.support.amazon import Amazon
 from tests.support.client import small_jpeg
-from tests.support.factories import World, now, opened, own_database, with_own_buckets
+from tests.support.factories import World, now, opened, with_own_buckets
+from tests.support.own_databases import own_database
 from tests.support.uploads import replace_file, sha256_base64, store_upload
 from tests.support.waiting import eventually
 from workers.handlers.upload_lease import POLLING, REPORTED, next_pause

@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from config import Settings
 from domain.image_formats import SourceFormat
-from tests.support.factories import World, now, opened, own_database
+from tests.support.factories import World, now, opened
+from tests.support.own_databases import own_database
 from tests.support.toxic_proxy import Toxic, proxied
 from tests.support.waiting import eventually
 from workers.handlers import upload_lease

@@ -27,8 +27,9 @@ from tests.support.account_references import account_references
 from tests.support.command_line import run_command
 from tests.support.emptying import empty
 from tests.support.events import checked, names
-from tests.support.factories import World, changed_sources, now, opened, own_database
+from tests.support.factories import World, changed_sources, now, opened
 from tests.support.operation_counter import OperationCounter
+from tests.support.own_databases import own_database
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import eventually
 from tests.support.workers import running_worker

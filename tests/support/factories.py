@@ -4,16 +4,14 @@ import contextlib
 import copy
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 from bson import ObjectId
-from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 from strawberry.types import ExecutionResult
@@ -234,20 +232,8 @@ def session_of(user: UserRecord) -> SessionRecord:
 
 def with_own_buckets(settings: Settings) -> Settings:
     """These settings with buckets of their own, for tests of what deletes files that no document names."""
-    name = settings.mongo_database.replace("_", "-")
-    return settings.model_copy(update={"media_bucket": f"{name}-media", "incoming_bucket": f"{name}-incoming"})
-
-
-@contextlib.contextmanager
-def own_database(shared: Settings, **changes: object) -> Iterator[Settings]:
-    """These settings with a database, a Redis key prefix and queues of their own; drops the database at the end."""
-    name = f"test_{uuid4().hex[:12]}"
-    own = shared.model_copy(
-        update={"mongo_database": name, "key_prefix": f"{name}:", "aws_prefix": f"{name}-", **changes}
-    )
-    yield own
-    with MongoClient[dict[str, object]](own.mongo_url, serverSelectionTimeoutMS=5000) as client:
-        client.drop_database(name)
+    name = settings.aws_prefix.replace("_", "-")
+    return settings.model_copy(update={"media_bucket": f"{name}media", "incoming_bucket": f"{name}incoming"})
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,8 @@ import pytest
 
 from config import Settings
 from tests.support.emptying import empty
-from tests.support.factories import World, opened, own_database
+from tests.support.factories import World, opened
+from tests.support.own_databases import own_database
 
 
 @pytest.fixture(scope="module")

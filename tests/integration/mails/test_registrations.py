@@ -16,10 +16,11 @@ from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
-from tests.support.factories import World, changed_sources, now, opened, own_database
+from tests.support.factories import World, changed_sources, now, opened
 from tests.support.mail_server import MailServer, html_of, text_of, token_in
 from tests.support.maintenance import find_faults
 from tests.support.operation_counter import OperationCounter
+from tests.support.own_databases import own_database
 
 REGISTER = """mutation ($input: RegisterInput!) {
   register(input: $input) { userErrors { code } tokens { accessToken } viewer { isEmailVerified } deviceToken }
