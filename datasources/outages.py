@@ -11,7 +11,7 @@ from datasources.concurrency.batcher import BatchTimeout
 from datasources.jobs.aws_clients import MISSING
 from datasources.jobs.queue import JobQueueOutage
 from datasources.mongo.client import is_mongo_outage
-from datasources.mongo.indexes import UnusableDatabaseError
+from datasources.mongo.prepared import UnusableDatabaseError
 from datasources.redis.addresses import RedisAddressError
 from datasources.s3.errors import error_code, is_s3_outage
 

@@ -68,7 +68,7 @@ from datasources.media.uploads import UploadStore
 from datasources.moderation.moderation import Moderation
 from datasources.mongo import clock
 from datasources.mongo.client import Client, is_mongo_outage, open_mongo
-from datasources.mongo.indexes import ensure_indexes, expect_indexes, refuse_old_form
+from datasources.mongo.prepared import ensure_indexes, expect_indexes, refuse_old_form
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.mongo.watchdog import Watchdog
 from datasources.notifications.notification_log import NotificationStore

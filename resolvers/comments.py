@@ -21,8 +21,8 @@ from resolvers.root_fields import mutation
 from resolvers.spam import count_words
 from schema.connection import EdgeData
 from schema.context import Info
-from schema.inputs import AddCommentInput, CommentIdInput
 from schema.payloads import AddCommentPayload, DeleteCommentPayload
+from schema.post_inputs import AddCommentInput, CommentIdInput
 
 
 async def visible_comment(info: Info, global_id: str, field: str = "commentId") -> CommentTarget:

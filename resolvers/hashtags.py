@@ -11,8 +11,8 @@ from domain.text import hashtag_name
 from resolvers.root_fields import mutation, query
 from schema.context import Info
 from schema.hashtag import Hashtag
-from schema.inputs import HashtagInput
 from schema.payloads import HashtagPayload
+from schema.post_inputs import HashtagInput
 
 
 @query(Hashtag | None, "One hashtag by name; null only for a text that is no hashtag.")

@@ -9,8 +9,8 @@ from resolvers.comments import visible_comment
 from resolvers.posts import visible_post
 from resolvers.root_fields import mutation
 from schema.context import Info
-from schema.inputs import CommentIdInput, PostIdInput
 from schema.payloads import CommentPayload, PostPayload
+from schema.post_inputs import CommentIdInput, PostIdInput
 
 
 @mutation("Ensures that the viewer likes the post.")

@@ -30,9 +30,9 @@ from domain.text import checked_line, checked_text, checked_words, hashtags, men
 from resolvers.root_fields import mutation, not_cleared, query
 from resolvers.spam import count_words
 from schema.context import Info
-from schema.inputs import CreatePostInput, LocationInput, PostIdInput, PostImageInput, UpdatePostInput
 from schema.payloads import DeletePostPayload, PostPayload, ShownPostPayload
 from schema.post import Post
+from schema.post_inputs import CreatePostInput, LocationInput, PostIdInput, PostImageInput, UpdatePostInput
 from schema.selections import asks_for
 
 

@@ -34,8 +34,8 @@ from schema.collection_inputs import (
     UpdateCollectionInput,
 )
 from schema.context import Info
-from schema.inputs import PostIdInput
 from schema.payloads import CollectionPayload, DeleteCollectionPayload, PostPayload, ShownPostPayload
+from schema.post_inputs import PostIdInput
 
 
 @query(

@@ -15,8 +15,8 @@ from domain.records.uploads import UploadRecord, UploadStatus
 from resolvers.root_fields import mutation, query
 from resolvers.transport.admission import lend_place
 from schema.context import Info
-from schema.inputs import CancelUploadInput, CreateUploadInput, UploadImageInput
 from schema.payloads import CancelUploadPayload, CreateUploadPayload, UploadImagePayload
+from schema.post_inputs import CancelUploadInput, CreateUploadInput, UploadImageInput
 from schema.scalars import Url
 from schema.upload import HttpHeader, UploadLimits, UploadRequest
 

@@ -17,7 +17,8 @@ from pymongo import WriteConcern
 from benchmarks.lib.documents import follow, post
 from datasources.feed.feed_states import HOLDS_ALL, REFRESH_EVERY
 from datasources.mongo import clock
-from datasources.mongo.indexes import INDEXES, ensure_indexes
+from datasources.mongo.indexes import INDEXES
+from datasources.mongo.prepared import ensure_indexes
 from datasources.sources import Sources
 
 POSTS_EACH = 2

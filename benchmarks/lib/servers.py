@@ -14,7 +14,7 @@ from bson import ObjectId
 from benchmarks.lib.loads import mongod, valkey
 from config import Settings
 from datasources.mongo import clock
-from datasources.mongo.indexes import ensure_indexes
+from datasources.mongo.prepared import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging

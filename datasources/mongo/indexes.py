@@ -1,24 +1,13 @@
-"""Every index, and the check that a database has them all: rules such as uniqueness rest on them."""
-
-import contextlib
+"""Every index: rules such as uniqueness rest on them."""
 
 from bson import ObjectId
-from pymongo import ASCENDING, DESCENDING, IndexModel, timeout
-from pymongo.errors import CollectionInvalid, OperationFailure
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from datasources.mongo.client import DUPLICATE_KEY, LONGEST_SECONDS, Database, Document
 from domain.interests import VISITS_KEPT
 from domain.jobs import Fact
 from domain.search_keys import KEYS_MAX
 
 UP, DOWN = ASCENDING, DESCENDING
-_CONFLICTS = {DUPLICATE_KEY, 85, 86}  # and IndexOptionsConflict, IndexKeySpecsConflict
-# Where names are found by many entries: on disk they take half as many bytes. An index made before stays as it is.
-_COMPRESSED: Document = {
-    "indexOptionDefaults": {"storageEngine": {"wiredTiger": {"configString": "block_compressor=zstd"}}}
-}
-_OPTIONS = {"users": _COMPRESSED, "topics": _COMPRESSED}
-MAX_NAMED = 3  # missing indexes in a message
 
 
 def _unique(*fields: str) -> IndexModel:
@@ -55,8 +44,8 @@ OWN_CAPTIONS = [("author_id", UP), *OPEN_CAPTIONS]
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
 _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
-_DUE = IndexModel([("due_at", UP)], sparse=True)
-_PENDING = IndexModel([("outbox", UP)], sparse=True)
+DUE = IndexModel([("due_at", UP)], sparse=True)
+PENDING = IndexModel([("outbox", UP)], sparse=True)
 # Partial, so that a query for one user's like of one target is never planned by all the likes of that user.
 BY_LIKER = IndexModel([("user_id", UP), ("_id", DOWN)], partialFilterExpression={"liked": True})
 BY_COMMENTER = IndexModel([("author_id", UP), ("_id", DOWN)], partialFilterExpression={"deleted": False})
@@ -232,78 +221,4 @@ INDEXES: dict[str, list[IndexModel]] = {
     "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],
 }
 for _fact in Fact:
-    INDEXES[_fact.collection] = [*INDEXES[_fact.collection], _DUE, _PENDING]
-
-
-async def ensure_indexes(database: Database) -> None:
-    """Makes the collections and indexes that are missing. Safe to repeat and to run side by side.
-
-    Those of one collection may take `LONGEST_SECONDS`. Raises IndexesMissingError if documents, or another index, are
-    in the way of one.
-    """
-    existing = set(await database.list_collection_names())
-    for name, indexes in INDEXES.items():
-        if name not in existing:
-            with contextlib.suppress(CollectionInvalid):  # another process was first
-                await database.create_collection(name, **_OPTIONS.get(name, {}))
-        if not indexes:
-            continue
-        try:
-            with timeout(LONGEST_SECONDS):  # else MongoDB would give up the build of an index of many documents
-                await database[name].create_indexes(indexes)
-        except OperationFailure as error:
-            if error.code not in _CONFLICTS:
-                raise
-            reason = " ".join(str((error.details or {}).get("errmsg", error)).split())
-            raise IndexesMissingError(f"an index of {name} cannot be made: {reason}") from error
-
-
-class UnusableDatabaseError(RuntimeError):
-    """The database is not as this version needs it; the message, one line, says what to do."""
-
-
-class IndexesMissingError(UnusableDatabaseError):
-    """The database lacks indexes that the product's rules rest on."""
-
-
-class OldDatabaseError(UnusableDatabaseError):
-    """The database has the form of an older version, which this one can neither read nor migrate."""
-
-
-async def expect_indexes(database: Database) -> None:
-    """Raises IndexesMissingError unless every index is there, and OldDatabaseError."""
-    missing = await missing_indexes(database)
-    if missing:
-        await refuse_old_form(database)
-        more = len(missing) - MAX_NAMED
-        names = ", ".join(missing[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-        raise IndexesMissingError(f"the database lacks indexes ({names}): run `photogram prepare` first")
-
-
-async def missing_indexes(database: Database) -> list[str]:
-    """The indexes that should be there and are not, as `collection.index`."""
-    missing = []
-    for name, indexes in INDEXES.items():
-        existing = await database[name].index_information()
-        wanted = [index.document["name"] for index in indexes] or ["_id_"]  # which comes with the collection
-        missing += [f"{name}.{index}" for index in wanted if index not in existing]
-    return missing
-
-
-async def refuse_old_form(database: Database) -> None:
-    """Raises OldDatabaseError for a database whose facts are indexed by what is pending, and nowhere by when it is due.
-
-    In the old form the time stood in another field.
-    """
-    pending, due = _PENDING.document["name"], _DUE.document["name"]
-    is_old = False
-    for fact in Fact:
-        names = await database[fact.collection].index_information()
-        if due in names:
-            return
-        is_old = is_old or pending in names
-    if is_old:
-        raise OldDatabaseError(
-            f"the database {database.name} was made by an older version, and its data cannot be migrated: "
-            "use a new database (PHOTOGRAM_MONGO_DATABASE, or for `photogram run` a new --data-dir)"
-        )
+    INDEXES[_fact.collection] = [*INDEXES[_fact.collection], DUE, PENDING]

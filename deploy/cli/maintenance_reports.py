@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from bson import ObjectId
 
 from config import Settings
-from datasources.mongo.indexes import expect_indexes
+from datasources.mongo.prepared import expect_indexes
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
 from deploy.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE, explain_server_error

@@ -14,7 +14,7 @@ import pytest
 
 from config import Settings
 from datasources.mongo.client import Session
-from datasources.mongo.indexes import missing_indexes
+from datasources.mongo.prepared import missing_indexes
 from datasources.mongo.transactions import in_transaction
 from domain.mails import TokenPurpose
 from tests.support.auditing import store_files

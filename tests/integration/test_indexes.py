@@ -6,7 +6,7 @@ from pymongo import monitoring
 from config import Settings
 from datasources.mongo.client import LONGEST_SECONDS, open_mongo
 from datasources.mongo.copies import copy_into
-from datasources.mongo.indexes import ensure_indexes, missing_indexes
+from datasources.mongo.prepared import ensure_indexes, missing_indexes
 
 
 class Limits(monitoring.CommandListener):

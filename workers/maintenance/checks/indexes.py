@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from datasources.mongo.indexes import ensure_indexes, missing_indexes
+from datasources.mongo.prepared import ensure_indexes, missing_indexes
 from datasources.sources import Sources
 from workers.maintenance.checks.check import Check, Finding
 
