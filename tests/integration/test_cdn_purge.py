@@ -189,7 +189,7 @@ async def at_cloudfront(settings: Settings, amazon: Amazon) -> AsyncIterator[Wor
             "S3OriginConfig": {"OriginAccessIdentity": ""},
         }
         configuration: Any = {
-            "CallerReference": settings.mongo_database,
+            "CallerReference": settings.key_prefix,
             "Origins": {"Quantity": 1, "Items": [origin]},
             "DefaultCacheBehavior": {"TargetOriginId": "s3", "ViewerProtocolPolicy": "redirect-to-https"},
             "Comment": "",

@@ -19,6 +19,7 @@ LISTED = 1_000  # of each kind; more of them say no more
 COUNTED = 100_000
 OVERDUE = timedelta(seconds=30)  # a relay that runs and keeps up is never this late
 ENQUEUES = 6  # in more than a minute and a half, and no worker has finished the job
+AGAIN_SECONDS = 1.0  # between two looks at a queue whose server does not answer
 SPLIT = [Task.FAN_OUT.value]  # the tasks of a post whose fan-out is split; its chunks are facts themselves
 WAITING = [Task.INGEST.value, Task.COMPLETE_POST.value]  # these may wait for a client to send a file
 
@@ -49,13 +50,24 @@ async def report_pending(sources: Sources, now: datetime) -> PendingReport:
     return PendingReport(facts=facts, oldest_seconds=round((now - oldest).total_seconds(), 1))
 
 
+async def _depth(sources: Sources, worker: str) -> int:
+    """Asked twice, because a busy server is no outage; raises as `JobQueue.depth`."""
+    try:
+        return await sources.job_queue.depth(worker)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+    await asyncio.sleep(AGAIN_SECONDS)
+    return await sources.job_queue.depth(worker)
+
+
 async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
     """How many messages wait for each worker; findings of full queues, and of those for which no server answers.
 
     A queue that is missing, because a new version has not been prepared yet, hides no other.
     """
     workers = [*WORKERS, SET_ASIDE] if sources.settings.job_queue == "sns-sqs" else WORKERS
-    answers = await asyncio.gather(*map(sources.job_queue.depth, workers), return_exceptions=True)
+    answers = await asyncio.gather(*(_depth(sources, worker) for worker in workers), return_exceptions=True)
     depths: dict[str, int] = {}
     unanswered: dict[tuple[str, str], list[str]] = {}
     for worker, answer in zip(workers, answers, strict=True):
