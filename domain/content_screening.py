@@ -21,7 +21,8 @@ from domain.records.users import UserRecord
 class ScreenedContent(msgspec.Struct, frozen=True, kw_only=True):
     """A post that is READY, a profile, or a collection that others may see; its owner is the target of the last two.
 
-    Whose it is, its words (names, captions, descriptions), its images.
+    Whose it is, its words (names, captions, descriptions, notes), its images. The notes of a collection come apart from
+    its name and description, a hundred at once.
     """
 
     target: Target

@@ -173,7 +173,7 @@ JOBS: Mapping[JobKind, JobSpec] = {
     (Task.SCREEN, Fact.COMMENT): JobSpec("screening", batch=20, concurrency=1),
     (Task.SCREEN, Fact.POST): JobSpec("screening", seconds=60, concurrency=2),
     (Task.SCREEN, Fact.USER): JobSpec("screening", concurrency=2),
-    (Task.SCREEN, Fact.COLLECTION): JobSpec("screening", concurrency=2),
+    (Task.SCREEN, Fact.COLLECTION): JobSpec("screening", seconds=60, concurrency=2),
     (Task.MOVE_FILES, Fact.POST): JobSpec("files", seconds=_LONG),
     (Task.MOVE_FILES, Fact.USER): JobSpec("files", seconds=_LONG),
     (Task.REMOVE_FOLLOWS, Fact.BLOCK): JobSpec("janitor"),

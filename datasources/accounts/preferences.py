@@ -48,7 +48,7 @@ class PreferenceStore:
         await self._set(user_id, _SENSITIVE_CONTENT, wanted.value)
 
     async def is_in_search(self, user_id: ObjectId) -> bool:
-        """Whether strangers find the account by a part of its names, and its posts by their words."""
+        """Whether strangers find the account by a part of its names, and its posts by their words and in explore."""
         return bool(await self._find(user_id, IN_SEARCH))
 
     async def set_in_search(self, user_id: ObjectId, wanted: bool) -> None:

@@ -71,7 +71,7 @@ class RecentActivity:
         return [Act(post_id, row["user_id"]) for row in rows]
 
     async def accounts(self, ids: Sequence[ObjectId]) -> Mapping[ObjectId, Document]:
-        """What decides about accounts, by id: state, is_private, standing, created_at, follower_count."""
+        """What decides about accounts, by id: state, privacy, standing, age, followers, preference."""
         return await _by_ids(self._users, ids, _ACCOUNT)
 
     async def followed_among(self, author_id: ObjectId, ids: Sequence[ObjectId]) -> set[ObjectId]:

@@ -44,9 +44,9 @@ class ReportStore:
         await in_transaction(self._client, apply)
 
     async def report_finding(self, target: Target, finding: str, now: datetime) -> None:
-        """Reports what screening found; adds it as a line to the open report of an earlier finding about the target.
+        """Reports what screening found; puts it as a line before what an open report says of the target already.
 
-        A report has `REPORT_NOTE_MAX` characters at most: what is beyond them is cut. Atomic, safe to repeat.
+        A note has `REPORT_NOTE_MAX` characters at most: the oldest findings are cut. Atomic, safe to repeat.
         """
         finding = finding[:REPORT_NOTE_MAX]
         own = {"reporter_id": SCREENING_ID, "target_id": target.id, "is_open": True}
@@ -56,7 +56,7 @@ class ReportStore:
             if earlier is None:
                 await self.add(SCREENING_ID, target, ReportReason.OTHER, finding, now, session)
             elif finding not in earlier["note"].split("\n"):
-                note = f"{earlier['note']}\n{finding}"[:REPORT_NOTE_MAX]
+                note = f"{finding}\n{earlier['note']}"[:REPORT_NOTE_MAX]
                 await self._reports.update_one({"_id": earlier["_id"]}, {"$set": {"note": note}}, session=session)
 
         await in_transaction(self._client, apply)
@@ -103,9 +103,13 @@ class ReportStore:
         after_transaction(session, partial(self._job_queue.enqueue_pending, Fact.REPORT, [document]))
 
     async def of_case(self, case_id: ObjectId) -> list[ReportRecord]:
-        """The latest `CASE_REPORTS_SHOWN` reports of a case."""
-        rows = self._reports.find({"case_id": case_id}, sort=[("_id", -1)], limit=CASE_REPORTS_SHOWN)
-        return [ReportRecord.from_document(row) for row in await rows.to_list()]
+        """The latest `CASE_REPORTS_SHOWN` reports of a case; the report of screening is always among them."""
+        newest = self._reports.find({"case_id": case_id}, sort=[("_id", -1)], limit=CASE_REPORTS_SHOWN)
+        rows = await newest.to_list()
+        if len(rows) == CASE_REPORTS_SHOWN and all(row["reporter_id"] != SCREENING_ID for row in rows):
+            screened = await self._reports.find_one({"case_id": case_id, "reporter_id": SCREENING_ID})
+            rows[-1] = screened or rows[-1]
+        return [ReportRecord.from_document(row) for row in rows]
 
     async def text_of_case(self, case_id: ObjectId) -> str:
         """The reported text as it was at the first report of a case; empty for none, and once that is deleted."""

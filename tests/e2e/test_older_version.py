@@ -15,7 +15,7 @@ from deploy.local.process import Process, stop_all
 from tests.support.auditing import wait_until_drained
 from tests.support.client import Person
 from tests.support.factories import opened, with_own_buckets
-from tests.support.own_databases import own_database
+from tests.support.own_databases import new_database
 from tests.support.stack import ROOT, START_SECONDS
 from tests.support.waiting import eventually
 from workers.maintenance.repair import repair
@@ -84,7 +84,7 @@ def with_session(person: Person, http: httpx2.AsyncClient) -> Person:
 async def test_clients_change_between_two_versions_and_nothing_is_lost(
     shared_settings: Settings, tmp_path: Path
 ) -> None:
-    with own_database(shared_settings, drain_notice=0.0, sharded_ids_since=None) as own:
+    with new_database(shared_settings, drain_notice=0.0, sharded_ids_since=None) as own:
         settings, older = with_own_buckets(own), Path(str(OLDER))
         await prepare_as(older, settings)
         async with opened(settings) as world:

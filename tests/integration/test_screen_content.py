@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from PIL import Image, ImageDraw
 
 from config import Settings
@@ -15,7 +16,7 @@ from datasources.moderation.screening import SCREENING_ID
 from datasources.saves.collection_posts import PostChange
 from domain.content_screening import NOTHING_FOUND, Finding, ScreenedContent
 from domain.jobs import Fact, Task
-from domain.limits import CASE_REPORTS_KEPT, REPORT_NOTE_MAX
+from domain.limits import CASE_REPORTS_KEPT, CASE_REPORTS_SHOWN, REPORT_NOTE_MAX
 from domain.mails import TokenPurpose
 from domain.records.moderation import ReportReason, ReportRecord, ReportTargetType, Target
 from domain.records.posts import PostRecord
@@ -162,10 +163,10 @@ async def test_another_finding_about_an_account_is_added_to_its_open_report(scre
         screened.sources.moderation.reports,
         Target(id=ana.id, type=ReportTargetType.USER, subject_id=ana.id),
     )
-    for finding in ("one", "two", "one", "x" * 2_000, "four"):
+    for finding in ("one", "x" * 990, "two", "two", "three"):
         await reports.report_finding(target, finding, now())
     (note,) = await notes_about(screened, ana.id)
-    assert note == f"one\ntwo\n{'x' * 2_000}"[:REPORT_NOTE_MAX]
+    assert note == f"three\ntwo\n{'x' * 990}\none"[:REPORT_NOTE_MAX]
     (case,) = await screened.sources.database["cases"].find({"target_id": ana.id}).to_list()
     assert case["report_count"] == 1
 
@@ -181,7 +182,13 @@ async def test_a_finding_is_kept_however_many_reports_a_case_has(screened: World
         {"target_id": ana.id}, {"$set": {"report_count": CASE_REPORTS_KEPT}}
     )
     await reports.report_finding(target, "known file: one", now())
-    assert "known file: one" in [report.note for report in await reports_about(screened, ana.id)]
+    (case,) = await screened.sources.database["cases"].find({"target_id": ana.id}).to_list()
+    newer = [{"_id": ObjectId(), "reporter_id": ObjectId(), "case_id": case["_id"]} for _ in range(CASE_REPORTS_SHOWN)]
+    stored = await screened.sources.database["reports"].find_one({"reporter_id": bob.id})
+    await screened.sources.database["reports"].insert_many([{**(stored or {}), **each} for each in newer])
+    shown = await reports.of_case(case["_id"])
+    assert len(shown) == CASE_REPORTS_SHOWN
+    assert "known file: one" in [report.note for report in shown]
 
 
 async def test_a_collection_is_screened_when_it_is_made_renamed_and_described(screened: World) -> None:
@@ -330,6 +337,21 @@ async def test_a_known_file_is_reported(settings: Settings, tmp_path: Path) -> N
             await screen_post(world.tools, str(post.id))
         assert await notes_about(world, known.id) == ["Screening: known file: case 17"]
         assert await reports_about(world, other.id) == []
+
+
+async def test_a_blocked_word_hides_no_known_file(settings: Settings, tmp_path: Path) -> None:
+    data, file = as_jpeg(picture()), tmp_path / "files.txt"
+    file.write_text(f"{sha256(data).hexdigest()} case 7\n")
+    given = {"known_files": file, "blocked_words": ("casino", "roulette"), "content_screen": f"{__name__}:broken"}
+    async with opened(settings.model_copy(update=given)) as world:
+        post = await with_image(world, data)
+        caption = {"caption": "Roulette at the casino"}
+        await world.sources.database["posts"].update_one({"_id": post.id}, {"$set": caption})
+        await world.sources.caches.posts.invalidate([post.id])
+        with pytest.raises(ScreenFailed):
+            await screen_post(world.tools, str(post.id))
+        (note,) = await notes_about(world, post.id)
+        assert note == "Screening: known file: case 7\nScreening: blocked word: casino, roulette"
 
 
 async def test_a_picture_like_a_known_one_is_reported(settings: Settings, tmp_path: Path) -> None:

@@ -24,24 +24,33 @@ def own_database(shared: Settings, **changes: object) -> Iterator[Settings]:
     """
     name, empty = _new_name(), _empty.setdefault(shared.mongo_url, [])
     database = empty.pop() if empty else name
-    yield _with_names(shared, name, database, changes)
-    if _emptied(_client(shared.mongo_url)[database]):
-        empty.append(database)
-    else:
-        _client(shared.mongo_url).drop_database(database)
+    is_good = False
+    try:
+        yield _with_names(shared, name, database, changes)
+        is_good = _emptied(_client(shared.mongo_url)[database])
+    finally:
+        if is_good:
+            empty.append(database)
+        else:
+            _client(shared.mongo_url).drop_database(database)
 
 
 @contextlib.contextmanager
 def new_database(shared: Settings, **changes: object) -> Iterator[Settings]:
     """As `own_database`, with a database that was never prepared. Drops it at the end."""
     name = _new_name()
-    yield _with_names(shared, name, name, changes)
-    _client(shared.mongo_url).drop_database(name)
+    try:
+        yield _with_names(shared, name, name, changes)
+    finally:
+        _client(shared.mongo_url).drop_database(name)
 
 
 def close_clients() -> None:
-    """Closes the connections by which `own_database` empties databases, and forgets these."""
-    _empty.clear()
+    """Drops the databases that `own_database` has emptied, and closes the connections by which it did."""
+    while _empty:
+        url, names = _empty.popitem()
+        for name in names:
+            _client(url).drop_database(name)
     while _clients:
         _clients.popitem()[1].close()
 

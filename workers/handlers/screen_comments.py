@@ -94,8 +94,13 @@ async def _verdict(tools: Tools, comment: CommentRecord, post: PostRecord | None
 
 def first_blocked(text: str, blocked_words: Iterable[str]) -> str | None:
     """The first blocked word that is in a text as a whole word, whatever its case and width."""
+    return next(iter(all_blocked(text, blocked_words)), None)
+
+
+def all_blocked(text: str, blocked_words: Iterable[str]) -> list[str]:
+    """The blocked words that are in a text, as `first_blocked` finds them."""
     words = set(_WORD.findall(_folded(text)))
-    return next((word for word in blocked_words if _folded(word) in words), None)
+    return [word for word in blocked_words if _folded(word) in words]
 
 
 def _folded(text: str) -> str:

@@ -1,6 +1,7 @@
 """Posts, profiles and collections are screened while they are visible: what is found is reported to moderators."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from domain.records.moderation import ReportTargetType, Target
 from domain.records.posts import PostStatus
 from domain.records.users import UserState
 from workers.handlers.known_images import KnownImages
-from workers.handlers.screen_comments import ScreenFailed, first_blocked, imported
+from workers.handlers.screen_comments import ScreenFailed, all_blocked, imported
 from workers.runtime.handler import Tools
 
+NOTES_AT_ONCE = 100  # of a collection, in one question to the operator's screen
 COMPARED_WIDTH = 320  # of the rendition whose perceptual hash is taken
 
 
@@ -63,22 +65,33 @@ async def screen_collection(tools: Tools, key: str) -> None:
     if owner is not None and (collection.is_public or collection.secret is not None):
         target = Target(id=owner.id, type=ReportTargetType.USER, subject_id=owner.id)
         notes = await sources.saved.collection_posts.notes(owner.id, collection.id)
-        texts = (collection.name, collection.description or "", *notes)
-        content = ScreenedContent(target=target, owner=owner, texts=texts, images=())
-        await _screen(sources, content, where=f"collection {collection.name!r}: ")
+        parts = [notes[start : start + NOTES_AT_ONCE] for start in range(0, len(notes), NOTES_AT_ONCE)]
+        for texts in ([collection.name, collection.description or ""], *parts):
+            content = ScreenedContent(target=target, owner=owner, texts=tuple(texts), images=())
+            await _screen(sources, content, where=f"collection {collection.name!r}: ")
     await sources.saved.collections.mark_screened(collection)
 
 
 async def _screen(sources: Sources, content: ScreenedContent, where: str = "") -> None:
-    found = await _in_words(sources.settings, content) or await _in_images(sources, content)
-    if found is not None:
-        finding = f"Screening: {where}{found}".replace("\n", " ")
+    """Reports everything that is found, and what is found here before it asks the operator's screen, which may fail."""
+    found = [*_blocked(sources.settings, content), *await _in_images(sources, content)]
+    await _report(sources, content, where, found)
+    if (asked := await _ask_screen(sources.settings, content)) is not None:
+        await _report(sources, content, where, [asked])
+
+
+async def _report(sources: Sources, content: ScreenedContent, where: str, found: Sequence[str]) -> None:
+    for each in found:
+        finding = f"Screening: {where}{each}".replace("\n", " ")
         await sources.moderation.reports.report_finding(content.target, finding, clock.now())
 
 
-async def _in_words(settings: Settings, content: ScreenedContent) -> str | None:
-    if blocked := first_blocked("\n".join(content.texts), settings.blocked_words):
-        return f"blocked word: {blocked}"
+def _blocked(settings: Settings, content: ScreenedContent) -> list[str]:
+    blocked = all_blocked("\n".join(content.texts), settings.blocked_words)
+    return [f"blocked word: {', '.join(blocked)}"] if blocked else []
+
+
+async def _ask_screen(settings: Settings, content: ScreenedContent) -> str | None:
     if settings.content_screen is None:
         return None
     screen: ContentScreen = imported("content_screen", settings.content_screen)
@@ -93,19 +106,19 @@ async def _in_words(settings: Settings, content: ScreenedContent) -> str | None:
     return finding.review_because
 
 
-async def _in_images(sources: Sources, content: ScreenedContent) -> str | None:
-    known = known_images_of(sources.settings)
+async def _in_images(sources: Sources, content: ScreenedContent) -> list[str]:
+    known, found = known_images_of(sources.settings), list[str]()
     if known is None:
-        return None
+        return found
     owner_id, image_ids = content.owner.id, [image.id for image in content.images]
     for digest in (await sources.moderation.screening.digests(owner_id, image_ids)).values():
         if (about := known.find_file(digest)) is not None:
-            return f"known file: {about}"
+            found.append(f"known file: {about}")
     for image in content.images if known.has_images else ():
         data = await sources.blobs.read_media(_compared(image))
         if data is not None and (about := await known.find_image(data)) is not None:
-            return f"like a known image: {about}"
-    return None
+            found.append(f"like a known image: {about}")
+    return found
 
 
 def _compared(image: ImageRecord) -> str:
