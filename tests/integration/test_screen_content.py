@@ -20,6 +20,7 @@ from domain.limits import CASE_REPORTS_KEPT, CASE_REPORTS_SHOWN, REPORT_NOTE_MAX
 from domain.mails import TokenPurpose
 from domain.records.moderation import ReportReason, ReportRecord, ReportTargetType, Target
 from domain.records.posts import PostRecord
+from domain.records.saves import CollectionRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened
@@ -128,12 +129,18 @@ async def test_the_owner_of_a_collection_is_reported_when_others_may_see_its_wor
     await audit(screened, has_files=False)
 
 
+async def public_collection(world: World, owner: UserRecord) -> tuple[CollectionRecord, PostRecord]:
+    """A collection that everybody sees, and the one post in it, which has no note."""
+    saved, post = world.sources.saved, await world.post(owner)
+    values = {"name": "Nights", "description": None, "is_public": True}
+    made = await saved.collections.create(owner.id, values, now(), None)
+    await saved.posts.save(owner.id, post.id, now(), [made.id])
+    return made, post
+
+
 async def test_notes_of_posts_in_a_collection_are_screened(screened: World) -> None:
     ana, saved = await screened.user(), screened.sources.saved
-    post = await screened.post(ana)
-    values = {"name": "Nights", "description": None, "is_public": True}
-    made = await saved.collections.create(ana.id, values, now(), None)
-    await saved.posts.save(ana.id, post.id, now(), [made.id])
+    made, post = await public_collection(screened, ana)
     await screened.drain()
     assert await notes_about(screened, ana.id) == []
     noted = PostChange(post_id=post.id, values={"note": "Meet me at the casino"})
@@ -145,10 +152,7 @@ async def test_notes_of_posts_in_a_collection_are_screened(screened: World) -> N
 
 async def test_a_note_that_changes_during_its_screening_is_screened_again(screened: World) -> None:
     ana, saved = await screened.user(), screened.sources.saved
-    post = await screened.post(ana)
-    values = {"name": "Nights", "description": None, "is_public": True}
-    made = await saved.collections.create(ana.id, values, now(), None)
-    await saved.posts.save(ana.id, post.id, now(), [made.id])
+    made, post = await public_collection(screened, ana)
     (before,) = await saved.collections.by_ids([made.id])
     assert before is not None
     noted = PostChange(post_id=post.id, values={"note": "casino"})
