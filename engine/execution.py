@@ -107,6 +107,9 @@ class Execution(Run):
 
     def abstract(self, position: Position, value: Any, parent: Link, key: Any) -> Any:
         """Completes a value of an interface or a union by its object type."""
+        variant = position.by_class.get(type(value))
+        if variant is not None:
+            return variant.function(value, parent, key, self)
         is_odd, completed = self._odd(position, value, parent, key)
         if is_odd:
             return completed

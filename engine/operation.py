@@ -1,6 +1,7 @@
 """Compiled operations: one for each operation of a document, with a variant for each combination of its conditions."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -193,12 +194,17 @@ class CompiledOperation:
     def exact_classes(self, tree: Tree) -> dict[int, type]:
         """The class expected at each position of an object type whose owner names one."""
         exact: dict[int, type] = {}
+        if self.options.classes is None:
+            return exact
         for position in tree.positions:
-            if is_object_type(position.type) and self.options.classes is not None:
+            if is_object_type(position.type):
                 classes = self.options.classes(position.type)
                 position.known.update(classes)
                 if len(classes) == 1:
                     exact[position.number] = classes[0]
+            named = [(each, of) for of in position.variants.values() for each in self.options.classes(of.type)]
+            count = Counter(each for each, _ in named)
+            position.by_class = {each: of for each, of in named if count[each] == 1}
         return exact
 
     def _variant(self, variables: VariableValues) -> Variant | None:

@@ -88,4 +88,7 @@ class Classes(Protocol):
     """What a schema's owner knows about its object types."""
 
     def __call__(self, object_type: GraphQLObjectType, /) -> Sequence[type]:
-        """Classes each of whose direct instances the type's `is_type_of` accepts, whatever they hold."""
+        """Classes, of no mappings, each of whose direct instances the type's `is_type_of` accepts, whatever they hold.
+
+        Where of an interface's or a union's types this one alone names a class, instances of it are of this type.
+        """

@@ -113,8 +113,8 @@ class Position:
     """
 
     __slots__ = (
-        "declared", "depth", "enum_names", "field", "fields", "function", "item", "kept", "known", "lasting",
-        "nullable", "number", "template", "type", "typename", "up", "variants",
+        "by_class", "declared", "depth", "enum_names", "field", "fields", "function", "item", "kept", "known",
+        "lasting", "nullable", "number", "template", "type", "typename", "up", "variants",
     )  # fmt: skip
 
     def __init__(self, field: Field, declared: GraphQLOutputType, up: "Position | None", typename: str | None) -> None:
@@ -129,6 +129,7 @@ class Position:
         self.item: Position | None = None
         self.fields: list[Field] = []
         self.variants: dict[str, Position] = {}
+        self.by_class: dict[type, Position] = {}  # the variant of a value's class, where its owner names it
         self.known: set[type] = set()  # classes whose instances generated code completes without asking
         self.enum_names: dict[Any, str] = {}  # of the values seen here, all of one class
         self.function: Callable[..., Any]

@@ -30,6 +30,7 @@ class Node:
 def presents(record: type, when: Callable[[Any], bool] | None = None, *, lasts: bool = False) -> Any:
     """The `is_type_of` of a type that presents these records, if `when` is true of them.
 
+    Beside a type that presents them in any case, one with `when` is never asked in an interface or a union.
     With `lasts` they come from caches, which give the same record again as long as nothing of it changed. So the fields
     that are read from it, or computed of it alone, may be kept between operations.
     """

@@ -1,11 +1,14 @@
 """Interfaces and unions: how the type of a value is found, and what happens if it is not."""
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from graphql import execute_sync, parse
 
+from engine import compile_operation
 from tests.engine.running import both, both_later, errors_of, schema_of, turns
 
 SDL = """
@@ -85,6 +88,40 @@ async def test_by_is_type_of_of_which_some_are_later_and_a_later_type_says_yes_a
 
     schema = schema_of(SDL, Dog__is=lambda value, info: no(), Cat__is=lambda value, info: True)
     assert (await both_later(schema, "{ pet { __typename name } }", {"pet": CAT})).data["pet"]["__typename"] == "Cat"
+
+
+class Dog(SimpleNamespace):
+    pass
+
+
+class Cat(SimpleNamespace):
+    pass
+
+
+class Pet(SimpleNamespace):
+    """A dog or a cat."""
+
+
+def test_by_class_without_asking_where_one_type_alone_names_it() -> None:
+    asked = list[type]()
+
+    def check(value: Any, name: str) -> bool:
+        asked.append(type(value))
+        return bool((value if type(value) is dict else vars(value))["kind"] == name)
+
+    def classes(of: Any) -> Sequence[type]:
+        return {"Dog": [Dog, Pet], "Cat": [Cat, Pet]}.get(of.name, [])
+
+    checks = {f"{name}__is": lambda value, info, name=name: check(value, name) for name in ("Dog", "Cat", "Rock")}
+    schema, root = (
+        schema_of(SDL, **checks),
+        {"pets": [Dog(**DOG), Cat(**CAT), Pet(**CAT), DOG], "anys": [Cat(**CAT), ROCK]},
+    )
+    expected = execute_sync(schema, parse(SOURCE), root)
+    asked.clear()
+    assert compile_operation(schema, parse(SOURCE), classes=classes).execute(root) == expected
+    assert Pet in asked
+    assert {Dog, Cat}.isdisjoint(asked)
 
 
 def test_by_typename() -> None:

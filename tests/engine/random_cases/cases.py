@@ -47,7 +47,7 @@ class Case:
 
     @property
     def has_async_lists(self) -> bool:
-        """Whether graphql-core completes a part of it for the engine, and may leave coroutines behind."""
+        """Whether graphql-core completes a part of it for the engine, and may leave coroutines behind as in its own."""
         return "kind='async'" in repr((self.data, self.loads))
 
     def __str__(self) -> str:
@@ -108,11 +108,13 @@ class Comparison:
         except asyncio.CancelledError:  # two fields share an awaitable, and graphql-core cancelled it for one of them
             self.covered["cancelled by graphql-core"] += 1
             return []
+        fallbacks = compiled.fallbacks
         own = await run(case, lambda stage, root: compiled.execute(root, stage, dict(case.variables)))
+        is_left_to_graphql_core = compiled.fallbacks > fallbacks or case.has_async_lists
         self._count(case, reference)
         types = position_types(case.schema.schema, case.operation.document, definition_of(case.operation))
         found = await self._differences(case, reference, own, types)
-        found += [each for each in own.late if each != NEVER_AWAITED or not case.has_async_lists]
+        found += [each for each in own.late if each != NEVER_AWAITED or not is_left_to_graphql_core]
         if case.mode is Mode.SYNC and own.was_awaited:
             found.append("nothing is asynchronous, but the answer is")
         return found + _call_differences(case, reference, own)

@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,7 @@ class Stage:
     coroutines: list[Coroutine[Any, Any, object]] = field(default_factory=list)
     """Those that were given out."""
     _loaders: dict[str, Any] = field(default_factory=dict)
+    _lists: Counter[int] = field(default_factory=Counter)
     _waiting: list[tuple[float, asyncio.Future[None]]] = field(default_factory=list)
 
     def loader(self, name: str, kind: Callable[..., Any]) -> Any:
@@ -59,6 +61,14 @@ class Stage:
         else:
             for _ in range(int(rank * 1000) % 5):
                 await asyncio.sleep(0)
+
+    def number_of_list(self, spec: Any) -> int:
+        """How many lists of this description were made, this one among them.
+
+        Who asks first for an item of equal lists depends on the steps an executor takes; who makes them does not.
+        """
+        self._lists[id(spec)] += 1
+        return self._lists[id(spec)]
 
     def given(self, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
         """The coroutine, which may now be awaited by the execution."""

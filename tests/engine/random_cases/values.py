@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import UserDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
+from contextvars import Context
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
@@ -10,7 +11,7 @@ from typing import Any, cast
 from graphql import GraphQLResolveInfo
 
 from tests.engine.random_cases.specs import Failed, Later, Many, Method, Record, Spec, Value, exception
-from tests.engine.random_cases.stages import Call, Stage
+from tests.engine.random_cases.stages import Call, Mode, Stage
 
 
 class Slow:
@@ -105,6 +106,8 @@ def _later(spec: Later, stage: Stage, *, eager: bool) -> object:
         return make(spec.result, stage, eager=is_shared)
 
     kind = "task" if eager and spec.kind in {"coroutine", "ready"} else spec.kind
+    if eager and stage.mode is Mode.PACED and kind in {"task", "future"}:
+        return _LazyFuture(result)  # else it could end before it is awaited, and another with it
     match kind:
         case "slow":
             return Slow(result)
@@ -134,6 +137,12 @@ def _look(future: "asyncio.Future[Any]") -> None:
 def _future_of(task: "asyncio.Task[object]") -> "asyncio.Future[object]":
     future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     future.add_done_callback(_look)
+    _lead(task, future)
+    return future
+
+
+def _lead(task: "asyncio.Task[object]", future: "asyncio.Future[object]") -> None:
+    """Ends the future as the task ends."""
 
     def end(done: "asyncio.Future[object]") -> None:
         if future.done():
@@ -144,7 +153,21 @@ def _future_of(task: "asyncio.Task[object]") -> "asyncio.Future[object]":
             future.set_result(done.result())
 
     task.add_done_callback(end)
-    return future
+
+
+class _LazyFuture(asyncio.Future[object]):
+    """A future whose work begins when somebody waits for it."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        super().__init__()
+        self._begin: Callable[[], Coroutine[Any, Any, object]] | None = begin
+
+    def add_done_callback(self, function: Callable[..., object], *, context: Context | None = None) -> None:
+        super().add_done_callback(function, context=context)
+        if self._begin is not None:
+            begin, self._begin = self._begin, None
+            super().add_done_callback(_look)
+            _lead(_quiet_task(begin()), self)
 
 
 def _done(spec: Spec, stage: Stage, *, eager: bool) -> "asyncio.Future[object]":
@@ -168,7 +191,7 @@ def _many(spec: Many, stage: Stage, *, eager: bool) -> object:
         items = _generated(spec, stage)
         return items if spec.kind == "generator" else Iteration(items)
     if spec.kind == "async" and not eager:
-        return _generated_later(spec, stage)
+        return _generated_later(spec, stage, stage.number_of_list(spec))
     items_made = [_item(item, stage, eager=True) for item in spec.items]
     match spec.kind:
         case "tuple":
@@ -195,9 +218,9 @@ def _generated(spec: Many, stage: Stage) -> Iterator[object]:
         raise ValueError("the list breaks")
 
 
-async def _generated_later(spec: Many, stage: Stage) -> AsyncIterator[object]:
+async def _generated_later(spec: Many, stage: Stage, number: int) -> AsyncIterator[object]:
     for index, item in enumerate(spec.items):
-        await stage.turn(spec.rank + index / 1_000_000)
+        await stage.turn(spec.rank + index / 1_000_000 + number / 1_000_000_000)
         yield _item(item, stage, eager=True)
     if spec.breaks:
         raise ValueError("the list breaks")
