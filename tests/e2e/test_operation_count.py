@@ -1,8 +1,10 @@
 """How many operations of MongoDB and Redis a page of the feed takes, whatever its size."""
 
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -94,10 +96,16 @@ async def full_feed(world: World) -> UserRecord:
     return me
 
 
-async def cache_commands(world: World) -> Counter[str]:
-    """How often the Redis server has been asked what only caches ask; they fill by eval, after a set as others send."""
-    stats = await world.redis.info("commandstats")
-    return Counter({name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("mget", "eval")})
+@contextlib.asynccontextmanager
+async def cache_commands(world: World) -> AsyncIterator[Counter[str]]:
+    """Counts the commands with keys of this world's caches during the block."""
+    counts, end = Counter[str](), uuid4().hex
+    async with world.redis.monitor() as monitor:
+        yield counts
+        await world.redis.echo(end)
+        while end not in (command := (await monitor.next_command())["command"]):
+            if f"{world.sources.settings.key_prefix}cache:" in command:
+                counts[command.partition(" ")[0].lower()] += 1
 
 
 async def operations(world: World, reader: UserRecord, document: str, **page: Any) -> tuple[list[Any], Counter[str]]:
@@ -134,11 +142,11 @@ async def test_a_page_of_cached_records_takes_two_lookups(feed: tuple[World, Use
         pytest.skip("a cluster takes more look-ups, of fewer keys each")
     cold, _ = await operations(*feed, FEED, first=size)
     await warm_operations(*feed, FEED, first=size)
-    before = await cache_commands(world)
-    nodes, taken = await warm_operations(*feed, FEED, first=size)
+    async with cache_commands(world) as asked:
+        nodes, taken = await warm_operations(*feed, FEED, first=size)
     assert nodes == cold
     assert not taken
-    assert await cache_commands(world) - before == LOOKS
+    assert asked == LOOKS
 
 
 async def test_a_page_further_down_takes_as_many(feed: tuple[World, UserRecord]) -> None:

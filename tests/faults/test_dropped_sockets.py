@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -32,13 +33,13 @@ async def api(settings: Settings) -> AsyncIterator[ApiProcess]:
         yield process
 
 
-async def tasks_of(api: ApiProcess) -> dict[str, int]:
+async def tasks_of(api: ApiProcess) -> Counter[str]:
     """How many tasks run, by name; those of the driver's own connections come and go."""
     api.process.send_signal(signal.SIGUSR1)
     assert api.process.stdout is not None
     line = await asyncio.wait_for(asyncio.to_thread(api.process.stdout.readline), 20)
     counts: dict[str, int] = json.loads(line)
-    return {name: count for name, count in counts.items() if not name.startswith(DRIVERS)}
+    return Counter({name: count for name, count in counts.items() if not name.startswith(DRIVERS)})
 
 
 async def test_dropped_sockets_leave_no_task_descriptor_connection_or_memory(
@@ -55,7 +56,7 @@ async def test_dropped_sockets_leave_no_task_descriptor_connection_or_memory(
             await socket.subscribe(SUBSCRIBE)
             socket.abort()
 
-    async def drop_all() -> tuple[dict[str, int], int, int]:
+    async def drop_all() -> tuple[Counter[str], int, int]:
         await asyncio.gather(*(drop(tokens.access_token, rounds // AT_ONCE) for _, tokens in logins))
 
         async def are_gone() -> bool:
@@ -67,11 +68,18 @@ async def test_dropped_sockets_leave_no_task_descriptor_connection_or_memory(
         return await tasks_of(api), api.other_descriptors(), api.memory
 
     tasks, descriptors, memory = await drop_all()
-    tasks_after, descriptors_after, memory_after = await drop_all()
+    *_, memory_after = await drop_all()
     record_property("grown", memory_after - memory)
-    assert tasks_after == tasks
-    assert descriptors_after <= descriptors
+
+    async def is_as_before() -> bool:
+        """A check of health, or a connection that is made anew, may be there at the moment of a count, not for long."""
+        connections = api.connections()
+        return (
+            await tasks_of(api) <= tasks
+            and api.other_descriptors() <= descriptors
+            and connections["mongodb"] <= 50 + 3  # the pool, and those that watch the server
+            and connections["redis"] <= 2
+        )
+
+    await eventually(is_as_before, seconds=20)
     assert memory_after - memory < GROWTH
-    connections = api.connections()
-    assert connections["mongodb"] <= 50 + 3  # the pool, and those that watch the server
-    assert connections["redis"] <= 2

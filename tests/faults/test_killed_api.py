@@ -66,24 +66,27 @@ class Killer:
 
     def __init__(self, world: World, stack: Stack, rng: Random) -> None:
         self._world, self._stack, self._rng = world, stack, rng
-        self._seconds = 0.05  # the duration of the calls of the last round
+        self._longest = 0.05  # seconds until a kill; more or less of them, as kills come too early or too late
         self.created: dict[str, list[str]] = {name: [] for name in CREATED}
         self.moments = Counter[str]()
 
     async def round(self, api: Process, sent: dict[str, Call], key: str) -> Process:
         """Sends the calls, kills the API while they run, and sends them again. Returns the new API process."""
         sending = asyncio.gather(*map(answer, sent.values()))
-        await asyncio.sleep(self._rng.uniform(0, self._seconds))
+        await asyncio.sleep(self._rng.uniform(0, self._longest))
         api.kill()
         first = dict(zip(sent, await sending, strict=True))
-        self.moments.update([await self._moment(name, key, first[name]) for name in sent])
+        moments = [await self._moment(name, key, first[name]) for name in sent]
+        self.moments.update(moments)
+        if set(moments) == {"before the write"}:
+            self._longest *= 1.5
+        elif set(moments) == {"after the answer"}:
+            self._longest *= 0.7
         api = await self._stack.api()
         for name, call in sent.items():
             self.created[name].append(await retry(call))
             assert first[name] in (None, self.created[name][-1])
-        again = time.monotonic()
         assert [await call() for call in sent.values()] == [ids[-1] for ids in self.created.values()]
-        self._seconds = time.monotonic() - again
         return api
 
     async def _moment(self, name: str, key: str, first: str | None) -> str:

@@ -262,7 +262,7 @@ async def test_a_background_write_that_fails_or_hangs_does_not_stop_the_next(
             return background.offer(works)
 
         await eventually(taken)
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 20)
     finally:
         running.cancel()
         (ended,) = await asyncio.gather(running, return_exceptions=True)

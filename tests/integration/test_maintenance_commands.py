@@ -20,7 +20,7 @@ from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
 from domain.records.users import Device, UserState
 from tests.support.client import PASSWORD
-from tests.support.command_line import Answer, run_command, start_command
+from tests.support.command_line import Answer, finish_command, run_command, start_command
 from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS
 from tests.support.maintenance import Scene
@@ -203,9 +203,7 @@ async def test_an_operator_deletes_an_account_by_its_handle_and_only_with_yes(ow
 async def test_an_operator_makes_an_account_that_nobody_can_register(own: World) -> None:
     async def make(*words: str, password: str) -> Answer:
         process = await start_command(own, ["create-account", *words], {}, stdin=asyncio.subprocess.PIPE)
-        out, err = await process.communicate(f"{password}\n".encode())
-        assert process.returncode is not None
-        return Answer(process.returncode, out.decode(), err.decode())
+        return await finish_command(process, f"{password}\n")
 
     weak = await make("support", "support@example.com", password="photogram2026")
     assert (weak.code, weak.out, weak.err.count("\n")) == (1, "", 1)

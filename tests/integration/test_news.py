@@ -20,12 +20,12 @@ from datasources.sources import open_sources
 from tests.support.factories import World
 from tests.support.operation_counter import OperationCounter
 from tests.support.own_servers import own_servers
-from tests.support.waiting import eventually
+from tests.support.waiting import NEWS_SECONDS, eventually
 
 
 async def wait_and_clear(listener: Listener) -> None:
     """Waits until a listener is set, by its subscription for example, and clears it."""
-    await asyncio.wait_for(listener.wait(), 5)
+    await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
     listener.clear()
 
 
@@ -47,7 +47,7 @@ async def test_news_from_another_process_wakes_every_listener_of_the_topic(world
         first.clear()
         second.clear()
         await other.sources.news.publish(topic)
-        await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), 2)
+        await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), NEWS_SECONDS)
 
 
 async def test_news_of_one_topic_wakes_nobody_else(world: World, other: World) -> None:
@@ -58,7 +58,7 @@ async def test_news_of_one_topic_wakes_nobody_else(world: World, other: World) -
         listener.clear()
         other_listener.clear()
         await other.sources.news.publish(mine)
-        await asyncio.wait_for(listener.wait(), 2)
+        await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
         assert not other_listener.is_set()
 
 
@@ -77,11 +77,11 @@ async def test_listeners_are_woken_and_get_news_again_after_a_lost_connection(wo
         await wait_for_subscriptions(world, topic, 1)
         listener.clear()
         await world.redis.client_kill_filter(_type="pubsub")
-        await asyncio.wait_for(listener.wait(), 5)  # something may have been missed
+        await asyncio.wait_for(listener.wait(), NEWS_SECONDS)  # something may have been missed
         await wait_for_subscriptions(world, topic, 1)
         listener.clear()
         await other.sources.news.publish(topic)
-        await asyncio.wait_for(listener.wait(), 2)
+        await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
 
 
 async def test_listeners_are_woken_and_get_news_again_after_a_fault_of_the_reader(
@@ -99,7 +99,7 @@ async def test_listeners_are_woken_and_get_news_again_after_a_fault_of_the_reade
         await wait_and_clear(listener)  # by the confirmation of the subscription, which the first readers did not read
         assert not faults
         await other.sources.news.publish(topic)
-        await asyncio.wait_for(listener.wait(), 2)
+        await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
 
 
 async def test_a_quiet_connection_is_kept_and_one_of_a_redis_that_hangs_is_given_up(
@@ -116,7 +116,8 @@ async def test_a_quiet_connection_is_kept_and_one_of_a_redis_that_hangs_is_given
             assert not logs
             os.kill(servers.valkey.process.pid, signal.SIGSTOP)
             try:
-                await asyncio.wait_for(listener.wait(), 5)  # its notifications are checked, for a message may be lost
+                # Its notifications are checked, for a message may be lost.
+                await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
             finally:
                 os.kill(servers.valkey.process.pid, signal.SIGCONT)
             assert {entry["event"] for entry in logs} == {"news.disconnected"}
@@ -131,7 +132,7 @@ async def test_a_topic_added_during_the_outage_gets_news_after_it(world: World, 
             await wait_for_subscriptions(world, during, 1)
             listener.clear()
             await other.sources.news.publish(during)
-            await asyncio.wait_for(listener.wait(), 2)
+            await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
 
 
 async def test_many_topics_are_added_and_removed_at_once(world: World, other: World) -> None:
@@ -166,7 +167,7 @@ async def test_an_event_without_a_message_is_found_by_one_check_of_all_topics(
             listener.seen = 0
         await world.sources.database["inboxes"].insert_one({"_id": owners[7], "last_seq": 1})
         operations.counts.clear()
-        await asyncio.wait_for(listeners[7].wait(), 5)
+        await asyncio.wait_for(listeners[7].wait(), NEWS_SECONDS)
         assert operations.counts["find inboxes"] <= 3
         assert [listener for listener in listeners if listener.is_set()] == [listeners[7]]
 
@@ -182,7 +183,7 @@ async def test_without_redis_everything_is_checked_in_batches(world: World, monk
         await asyncio.sleep(3 * pubsub.BATCH_SECONDS)
         assert not listener.is_set()
         await world.sources.database["inboxes"].insert_one({"_id": owner, "last_seq": 1})
-        await asyncio.wait_for(listener.wait(), 5)
+        await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
 
 
 async def test_a_check_that_fails_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +200,7 @@ async def test_a_check_that_fails_is_made_again(world: World, monkeypatch: pytes
         sources.news.set_check("fussy", check)
         async with sources.news.listen(f"fussy:{ObjectId()}") as listener:
             listener.seen = 1
-            await asyncio.wait_for(listener.wait(), 5)
+            await asyncio.wait_for(listener.wait(), NEWS_SECONDS)
 
 
 async def test_publishing_without_redis_takes_little_time_and_raises_nothing(shared_settings: Settings) -> None:

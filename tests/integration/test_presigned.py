@@ -218,7 +218,7 @@ async def test_a_file_sent_after_its_upload_ended_is_deleted_once_its_address_ha
 async def test_an_expired_request_is_refused_and_its_quota_given_back(
     settings: Settings, web: httpx2.AsyncClient
 ) -> None:
-    async with opened(settings.model_copy(update={"upload_ttl": 2})) as world:
+    async with opened(settings.model_copy(update={"upload_ttl": 6})) as world:
         owner = await world.user()
         upload, put = await announced(world, owner)
 

@@ -19,6 +19,8 @@ from tests.support.factories import World, now
 from workers.handlers import clean_up
 from workers.maintenance.gc.steps import collect
 
+pytestmark = pytest.mark.own_buckets  # what gc removes here are no files of other tests
+
 SAVED = """query ($first: Int, $after: String, $last: Int, $before: String) {
   viewer { savedPosts(first: $first, after: $after, last: $last, before: $before) {
     edges { cursor postId savedAt note node { id viewerHasSaved } }

@@ -17,6 +17,7 @@ from domain.access_scopes import AccessScope
 from domain.errors import Refusal, Unauthenticated, UserErrorCode
 from domain.records.users import Device
 from tests.support.factories import World, now
+from tests.support.waiting import NEWS_SECONDS
 
 DAY = timedelta(days=1)
 
@@ -201,10 +202,10 @@ async def test_the_end_of_a_session_is_published(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())
     async with world.sources.news.listen(session_topic(session.id)) as news:
-        await asyncio.wait_for(news.wait(), 5)  # the subscription's own first wake
+        await asyncio.wait_for(news.wait(), NEWS_SECONDS)  # the subscription's own first wake
         news.clear()
         assert await sessions.end(session.user_id, session.id)
-        await asyncio.wait_for(news.wait(), 2)
+        await asyncio.wait_for(news.wait(), NEWS_SECONDS)
     assert await sessions.authenticate(tokens.access_token) is None
     assert not await sessions.end(session.user_id, session.id)
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 async def blobs(shared_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Blobs]:
     """Storage, reached through nginx alone."""
     async with nginx(shared_settings, tmp_path_factory.mktemp("nginx")) as url:
-        through = {"s3_endpoint_url": url, "signed_url_ttl": 2}
+        through = {"s3_endpoint_url": url, "signed_url_ttl": 300}
         async with open_blobs(shared_settings.model_copy(update=through)) as opened:
             await opened.ensure_buckets()
             yield opened

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
+NEWS_SECONDS = 12.0  # in which news must come: less than `POLL_SECONDS`, or a poll would hide that they were lost
+
 
 async def eventually(check: Callable[[], Awaitable[Value]], *, seconds: float = 10.0, every: float = 0.05) -> Value:
     """The first true value that `check` returns. Raises AssertionError with the last value after `seconds`."""

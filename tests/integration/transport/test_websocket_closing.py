@@ -92,7 +92,7 @@ async def test_foreign_pages_open_no_socket(headers: dict[str, str], status: int
         host = f"host: 127.0.0.1:{socket_toy.port}"
         asked = handshake(*(f"{name}: {value}" for name, value in given.items())).replace(b"host: x", host.encode())
         writer.write(asked)
-        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
         assert int(answer.split()[1]) == status
         writer.close()
 

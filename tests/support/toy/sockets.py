@@ -27,7 +27,7 @@ class Client:
         await self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     async def hear(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return json.loads(await self.connection.recv())
 
     async def start(self, payload: dict[str, Any] | None = None) -> None:
@@ -39,7 +39,7 @@ class Client:
 
     async def closed(self) -> tuple[int, str]:
         """Waits until the server closes. Returns the close code and reason."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await self.connection.wait_closed()
         assert self.connection.close_code not in (None, 1006), "closed without a close frame"
         return self.connection.close_code or 0, self.connection.close_reason or ""
