@@ -9,6 +9,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 CANCEL_TRIES = 6
+CANCEL_SECONDS = 0.5  # between two tries
 RESTART_SECONDS = 1.0
 
 Input = TypeVar("Input")
@@ -36,18 +37,35 @@ async def run_all(limit: int, work: Callable[[Input], Awaitable[Output]], items:
 async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancels tasks, again if need be, until they have ended; gives up after a few seconds. What they raise is dropped.
 
-    Once is not enough: before Python 3.12 `asyncio.wait_for`, by which redis-py sends, may swallow a cancellation.
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, by which redis-py sends, may swallow a cancellation. If
+    the caller is cancelled meanwhile, that is raised when the tasks have ended: none may outlive what it uses.
     """
-    left = set(tasks)
+    all_tasks, cancelled = set(tasks), None
     for _ in range(CANCEL_TRIES):
+        left = [task for task in all_tasks if not task.done()]
         if not left:
-            return
+            break
         for task in left:
             task.cancel()
-        ended, left = await asyncio.wait(left, timeout=0.5)
-        for task in ended:
-            if not task.cancelled():
-                task.exception()
+        cancelled = await _wait(left) or cancelled
+    for task in all_tasks:
+        if task.done() and not task.cancelled():
+            task.exception()
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _wait(tasks: Iterable[asyncio.Task[Any]]) -> asyncio.CancelledError | None:
+    """Waits for tasks until the next try. A cancellation of the caller, which ends no wait, is returned."""
+    cancelled, now = None, asyncio.get_running_loop().time
+    left, ends = list(tasks), now() + CANCEL_SECONDS
+    while left:
+        try:
+            await asyncio.wait(left, timeout=max(0.0, ends - now()))
+        except asyncio.CancelledError as error:
+            cancelled = error
+        left = [task for task in left if not task.done()] if now() < ends else []
+    return cancelled
 
 
 async def keep_running(name: str, loop: Callable[[], Awaitable[object]]) -> None:

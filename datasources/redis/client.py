@@ -1,5 +1,6 @@
 """Clients of one Redis server each, with time limits and a bound on their connections."""
 
+import asyncio
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -9,7 +10,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from datasources.redis.addresses import Host, RedisAddress
 
@@ -34,11 +35,23 @@ class _Connection(AbstractConnection):
         return packed
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        """Raises ConnectionError also where uvloop raises RuntimeError: the connection was lost just before."""
+        """Raises ConnectionError also where uvloop raises RuntimeError: the connection was lost just before.
+
+        And CancelledError wherever the task is cancelled meanwhile: before Python 3.12 `asyncio.wait_for`, by which
+        redis-py sends, loses a cancellation that comes when all has just been sent, or could not be.
+        """
+        before, failed = _cancellations(), None
         try:
             await super().send_packed_command(command, check_health)
-        except RuntimeError as error:
-            raise RedisConnectionError(str(error)) from error
+        except (RedisError, RuntimeError) as error:
+            failed = error
+        if _cancellations() > before:
+            await self.disconnect(nowait=True)  # nobody reads the answer
+            raise asyncio.CancelledError from failed
+        if isinstance(failed, RuntimeError):
+            raise RedisConnectionError(str(failed)) from failed
+        if failed is not None:
+            raise failed
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         """Ends the connection when its server has become a replica: the next one may lead to the new master."""
@@ -66,9 +79,18 @@ class _SentinelConnection(_Connection):
 
     async def connect(self) -> None:
         if not self.is_connected:
+            before = _cancellations()
             master: Host = await self._sentinel.discover_master(self._service)
+            if _cancellations() > before:  # lost as in sending
+                raise asyncio.CancelledError
             self.host, self.port = master
         await super().connect()  # type: ignore[no-untyped-call]
+
+
+def _cancellations() -> int:
+    """How often the current task has been cancelled."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def open_client(url: str, *, seconds: float, wait: float, host: Host | None = None) -> Redis:

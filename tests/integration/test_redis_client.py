@@ -49,6 +49,17 @@ async def test_cancelled_commands_leave_every_connection_usable(redis: Redis) ->
         assert await last.ping()
 
 
+async def test_a_cancelled_command_is_cancelled_whenever_that_comes(redis: Redis) -> None:
+    for steps in range(40):
+        command = asyncio.ensure_future(redis.echo(str(steps)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        cancelled = command.cancel()
+        await asyncio.wait([command], timeout=5)
+        assert command.cancelled() is cancelled, steps
+        assert await redis.echo("next") == b"next"
+
+
 async def test_a_closed_client_stays_closed_whatever_was_under_way(redis: Redis) -> None:
     pool: Any = redis.connection_pool
     waiting = asyncio.ensure_future(redis.blpop(["nothing"], 30))

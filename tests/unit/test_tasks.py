@@ -1,6 +1,7 @@
-"""Loops that must never end are begun again when they do, and end when they are cancelled."""
+"""Loops that must never end are begun again when they do, and tasks end when they are cancelled."""
 
 import asyncio
+import contextlib
 
 import pytest
 from structlog.testing import capture_logs
@@ -65,3 +66,50 @@ async def test_a_cancelled_loop_ends_although_it_swallows_the_cancellation() -> 
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(running, 5)
     assert (runs, logs) == (1, [])
+
+
+async def test_no_task_outlives_another_that_ends_it_although_it_swallows_cancellations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tasks, "CANCEL_SECONDS", 0.01)
+
+    async def swallow(times: int) -> None:
+        for _ in range(times):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    inner = asyncio.create_task(swallow(2))
+
+    async def end_inner() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await cancel_tasks([inner])
+
+    outer = asyncio.create_task(end_inner())
+    await asyncio.sleep(0)
+    await cancel_tasks([outer])
+    ended = inner.cancelled(), outer.cancelled()
+    await cancel_tasks([inner])  # also if it fails: else the event loop would wait for it for ever
+    assert ended == (True, True)
+
+
+async def test_a_task_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "CANCEL_SECONDS", 0.01)
+    tries = 0
+
+    async def refuse() -> None:
+        nonlocal tries
+        while tries <= tasks.CANCEL_TRIES:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                tries += 1
+
+    refusing = asyncio.create_task(refuse())
+    await asyncio.sleep(0)
+    await cancel_tasks([refusing])
+    assert (refusing.done(), tries) == (False, tasks.CANCEL_TRIES)
+    refusing.cancel()
+    await asyncio.wait_for(refusing, 5)
