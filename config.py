@@ -11,6 +11,7 @@ from datasources.settings.accounts import AccountSettings
 from datasources.settings.discovery import DiscoverySettings
 from datasources.settings.exports import ExportSettings
 from datasources.settings.factors import FactorSettings
+from datasources.settings.feed import FeedSettings
 from datasources.settings.identities import IdentitySettings
 from datasources.settings.lists import CommaList, split_list
 from datasources.settings.mail import MailSettings
@@ -39,6 +40,7 @@ class Settings(
     DiscoverySettings,
     ExportSettings,
     FactorSettings,
+    FeedSettings,
     IdentitySettings,
     MailSettings,
     RateLimitSettings,
@@ -183,12 +185,6 @@ class Settings(
     keep_originals: bool = Field(False, description="Keeps the files that clients sent, where nobody can fetch them.")
     avif: bool = Field(False, description="Makes AVIF renditions too: smaller, and later than the others.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
-    feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; with more, pulled.")
-    feed_following_limit: int = Field(
-        2_000, ge=0, description="Posts are pushed to the feeds of who follows so many; of who follows more, pulled."
-    )
-    feed_retained_entries: int = Field(500, ge=1, description="Newest entries kept of a feed; older posts are pulled.")
-    feed_active_days: float = Field(14, gt=0, description="Feeds that nobody has looked at for so long get no posts.")
     caching: bool = Field(True, description="Whether records are read through Redis; writes invalidate in any case.")
     relay_interval: float = Field(1.0, gt=0, description="Pause between two searches for pending tasks.")
 

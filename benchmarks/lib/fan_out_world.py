@@ -58,10 +58,11 @@ async def pending_among(sources: Sources, post_ids: Sequence[ObjectId]) -> set[O
 
 @asynccontextmanager
 async def worker_processes(
-    sources: Sources, *processes: Sequence[str], module: str = WORKERS
+    sources: Sources, *processes: Sequence[str], module: str = WORKERS, **changes: object
 ) -> AsyncIterator[list[psutil.Process]]:
-    """A process for each list of workers; the block begins once all of them read."""
-    env, started = child_environment(sources.settings), list[asyncio.subprocess.Process]()
+    """A process for each list of workers, with changed settings; the block begins once all of them read."""
+    env = child_environment(sources.settings.model_copy(update=changes))
+    started = list[asyncio.subprocess.Process]()
 
     async def all_read() -> bool:
         pairs = zip(started, processes, strict=True)

@@ -23,7 +23,7 @@ from domain.records.record import Stored
 
 CHUNK_LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # its handler times out before it ends
 ENQUEUED_AT_ONCE = 1_000  # chunks; the outbox relay enqueues the others
-# Of one post, as long as they are not longer than `MAX_STEPS`. So few wait at once before posts of other authors.
+# Of one post, as long as they have no more steps than `MAX_STEPS`. So few wait at once before posts of other authors.
 MAX_CHUNKS = 16
 MAX_STEPS = 125  # calls for one chunk, so that finding its end is one short walk over index keys
 

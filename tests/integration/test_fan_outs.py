@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -40,6 +41,7 @@ CHUNK = 2
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
+    monkeypatch.setattr(fan_out_module, "LARGE_CHUNK", CHUNK)
 
 
 async def split(world: World, author: UserRecord) -> PostRecord:
@@ -131,10 +133,28 @@ async def test_messages_of_a_chunk_do_not_multiply(world: World, monkeypatch: py
         assert len(messages) == 1
 
 
+async def test_a_chunk_that_goes_on_pauses_in_proportion_to_its_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
+    monkeypatch.setattr(fan_out_module, "MAX_PAUSE", 0.3)
+    longest = world.sources.settings.model_copy(update={"large_fan_out_pause": 100.0})
+    monkeypatch.setattr(world.sources, "settings", longest)
+    author, fans = await create_followed_author(world, 2 * CHUNK)
+    post = await split(world, author)
+    (key,) = await open_chunk_ids(world, post.id)
+    began = time.monotonic()
+    await fan_out_chunk(world.tools, key)
+    assert time.monotonic() - began >= 0.3
+    await world.drain()
+    assert await feeds_with(world, post.id) == ids_of(fans)
+
+
 async def test_a_chunk_of_many_steps_is_drained_and_what_is_left_is_told(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", 1)
+    monkeypatch.setattr(fan_out_module, "LARGE_CHUNK", 1)
     monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
     author, fans = await create_followed_author(world, 25)
     post = await split(world, author)
