@@ -13,11 +13,12 @@ from typing import TypeVar
 
 from bson import ObjectId
 
+from datasources.caches import Caches
 from datasources.concurrency.loader import Loader
 from datasources.graph.viewer_relations import Pair
 from datasources.redis.read_through import Beside, Cache, Load
 from datasources.s3.url_loader import UrlLoader
-from datasources.sources import Caches, Sources
+from datasources.sources import Sources
 from datasources.viewer_loaders import ViewerLoaders, found_by_ids
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationRecord

@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
-from prometheus_client.core import Metric
 from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
@@ -15,7 +13,6 @@ from pymongo.monitoring import CommandListener
 from config import Settings
 from datasources.accounts.access_tokens import AccessTokenStore
 from datasources.accounts.barred_identifiers import BarredIdentifiers
-from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.claims import copy_claims
 from datasources.accounts.factor_changes import FactorChanges
 from datasources.accounts.factor_stores import FactorStores
@@ -31,6 +28,7 @@ from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.stores import AccountStores
 from datasources.accounts.users import UserStore
+from datasources.caches import Caches
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks, keep_running
@@ -41,7 +39,6 @@ from datasources.events.webhook_messages import MessageStore
 from datasources.feed.entries import EntryStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.feed_states import FeedStates
-from datasources.feed.first_pages import FirstPagesCache, first_pages_cache
 from datasources.feed.home_feed import HomeFeed
 from datasources.feed.interests import InterestStore
 from datasources.feed.live_listeners import FeedListeners
@@ -49,7 +46,7 @@ from datasources.feed.profile_visits import VisitStore
 from datasources.feed.push_pull import PushPullStore
 from datasources.feed.rankings import RankingStore
 from datasources.graph.blocks import BlockStore
-from datasources.graph.cached_relations import GraphWrites, RelationCache, relation_cache
+from datasources.graph.cached_relations import GraphWrites
 from datasources.graph.deleted_account_relations import AccountRelations
 from datasources.graph.followed_hashtags import FollowedHashtagStore
 from datasources.graph.followers import FollowerStore, copy_follows
@@ -72,11 +69,9 @@ from datasources.mongo.prepared import ensure_indexes, expect_indexes, refuse_ol
 from datasources.mongo.sharded_ids import ShardedIds
 from datasources.mongo.watchdog import Watchdog
 from datasources.notifications.notification_log import NotificationStore
-from datasources.posts.cached_comments import CommentCache, comment_cache
-from datasources.posts.cached_posts import PostCache, post_cache
 from datasources.posts.commenting import CommentingStore
 from datasources.posts.comments import CommentStore
-from datasources.posts.kept_likes import KeptLikes, LikeMarks, like_marks
+from datasources.posts.kept_likes import KeptLikes
 from datasources.posts.likes import LikeStore
 from datasources.posts.listing import ListingStore
 from datasources.posts.posts import PostStore
@@ -86,47 +81,13 @@ from datasources.posts.tagged_posts import TaggedPostStore
 from datasources.rate_limits.limiters import RateLimiters
 from datasources.redis.cache_servers import CacheServers
 from datasources.redis.pubsub import News
-from datasources.redis.read_through import Cache
 from datasources.redis.roles import RedisRoles, open_roles
 from datasources.s3.cdn import Cdn, open_cdn
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.saves.stores import SavedStores
 from datasources.targets import Targets
-from datasources.telemetry.metrics import counters, readings
+from datasources.telemetry.metrics import readings
 from domain.jobs import Fact, Task
-
-
-class Caches:
-    """What is read through Redis, each declared in the package whose values it holds.
-
-    Only `datasources/loaders.py` and the feed read here; stores invalidate what they write.
-    """
-
-    def __init__(self, servers: CacheServers) -> None:
-        self.aclose = servers.aclose
-        self.users: UserCache = user_cache(servers)
-        self.posts: PostCache = post_cache(servers)
-        self.comments: CommentCache = comment_cache(servers)
-        self.relations: RelationCache = relation_cache(servers)
-        self.like_marks: LikeMarks = like_marks(servers)
-        self.first_pages: FirstPagesCache = first_pages_cache(servers)
-
-    def read_counts(self) -> Iterator[Metric]:
-        """How many keys were found, and not found, by the kind of value; for Prometheus."""
-        caches: dict[str, Cache[Any, Any]] = {
-            "users": self.users,
-            "posts": self.posts,
-            "comments": self.comments,
-            "relations": self.relations,
-            "likes": self.like_marks,
-            "first_pages": self.first_pages,
-        }
-        samples = [
-            ((name, result), count)
-            for name, cache in caches.items()
-            for result, count in (("hit", cache.hits), ("miss", cache.misses))
-        ]
-        yield counters("photogram_cache_reads", "Keys read from the cache.", ("cache", "result"), samples)
 
 
 class Sources:
@@ -155,7 +116,7 @@ class Sources:
         self.rate_limits = RateLimiters(settings, redis.cache, RoleReader(database).of)
         self.known_devices, self.fresh_proofs = KnownDevices(database, settings), FreshProofs(database)
         self._make_account_stores()
-        graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
+        graph_writes = GraphWrites(database, caches.relations, caches.first_pages, caches.known_people)
         self.follows = FollowStore(database, job_queue, graph_writes, sharded_ids)
         self.followers, self.relations = FollowerStore(database), Relations(database)
         self.blocks, self.mutes = BlockStore(database, job_queue, graph_writes), MuteStore(database, graph_writes)
@@ -186,7 +147,8 @@ class Sources:
         self.read_your_writes, self.targets = ReadYourWrites(database, sharded_ids), Targets(database, sharded_ids)
         self._make_feed_stores()
         self.notifications, self.dead_letters = NotificationStore(database, news), DeadLetterStore(database)
-        self.webhook_endpoints, self.discovery = EndpointStore(database), DiscoveryStores(database, sharded_ids)
+        self.webhook_endpoints = EndpointStore(database)
+        self.discovery = DiscoveryStores(database, sharded_ids, caches.known_people)
         self.webhook_messages = MessageStore(database, job_queue, self.webhook_endpoints)
         webhooks = {Task.PUBLISH_WEBHOOKS: self.webhook_messages} if "webhooks" in settings.events else {}
         self.event_sinks: EventSinks = {**event_sinks, **webhooks}

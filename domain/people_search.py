@@ -32,23 +32,29 @@ class Terms(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
+def keys_of(username: str, display_name: str) -> Sequence[str]:
+    """The keys of an account with this handle and this name. The first is that of the handle."""
+    return without_beginnings(_keys(words_of(username), words_of(display_name)))[:KEYS_MAX]
+
+
 def terms_of(username: str, display_name: str) -> Terms:
-    """By what an account with this handle and this name is found. The first key is that of the handle."""
-    handle, name = words_of(username), words_of(display_name)
-    found = sorted({each for word in _spelled(handle, name) for each in signatures(word)})
-    return Terms(tuple(without_beginnings(_keys(handle, name)))[:KEYS_MAX], tuple(found))
+    """By what an account with this handle and this name is found."""
+    words = _spelled(username, display_name)
+    found = sorted({each for word in words for each in signatures(word)})
+    return Terms(tuple(keys_of(username, display_name)), tuple(found))
 
 
 def is_similar(username: str, display_name: str, key: str) -> bool:
     """Whether the handle, the name or a word of it is `key`, but for one typing error."""
-    handle, name = words_of(username), words_of(display_name)
-    return any(is_one_error(word, key) for word in _spelled(handle, name))
+    return any(is_one_error(word, key) for word in _spelled(username, display_name))
 
 
-def _spelled(handle: Sequence[str], name: Sequence[str]) -> set[str]:
+@lru_cache(maxsize=4096)
+def _spelled(username: str, display_name: str) -> frozenset[str]:
     """The words that are found in spite of a typing error."""
+    handle, name = words_of(username), words_of(display_name)
     words = ("".join(handle), "".join(name), *(name[start] for start in starts(name, STARTS_MAX)))
-    return {cut_key(word) for word in words}
+    return frozenset(cut_key(word) for word in words)
 
 
 def _keys(handle: Sequence[str], name: Sequence[str]) -> Iterator[str]:

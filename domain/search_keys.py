@@ -11,6 +11,7 @@ from domain.folding import folded_words
 KEYS_MAX = 6  # of an account, a hashtag or a place: each is an entry of an index
 KEY_BYTES = 48  # of the beginning of a key that is stored: a cursor holds it
 POPULARITY_MAX = 30
+_LETTER_BYTES = 4  # at most
 
 
 def words_of(text: str) -> list[str]:
@@ -54,5 +55,7 @@ def without_beginnings(keys: Iterable[str]) -> list[str]:
 
 def cut_key(key: str) -> str:
     """As much of a key as `KEY_BYTES` hold, in whole letters."""
+    if len(key) * _LETTER_BYTES <= KEY_BYTES:
+        return key
     encoded = key.encode()
     return key if len(encoded) <= KEY_BYTES else encoded[:KEY_BYTES].decode(errors="ignore")

@@ -32,10 +32,11 @@ _TEXT = f"Up to {SEARCH_QUERY_MAX} characters; case, accents and spaces make no 
     SearchConnection | None,
     "Finds what `kind` says. PEOPLE are accounts, by the beginning of their handle, of their name, or of a word of it. "
     "First comes the account whose handle it is, then people the viewer knows, then all others by how many followers "
-    "they have, about. If few are found, accounts follow whose handle, name or word of the name differs by one typing "
-    "error. The list has nobody whom the viewer may not meet, and nobody who does not want to be found; these are "
-    "found by their whole handle, and by people they know. HASHTAGS are found by their beginning, and PLACES by that "
-    "of any word of their name, if posts that everybody may see are listed under them, by how many these are, about. "
+    "they have, about. If few are found, and nobody has that handle, accounts follow whose handle, name or word of the "
+    "name differs by one typing error. The list has nobody whom the viewer may not meet, and nobody who does not want "
+    "to be found; these are found by their whole handle, and by people they know. HASHTAGS are found by their "
+    "beginning, and PLACES by that of any word of their name, if posts that everybody may see are listed under "
+    "them, by how many these are, about. "
     "POSTS are found by all words of their caption, in any form that the language of the viewer's mails has of them, "
     "newest first: the viewer's own, and those that everybody may see and whose author wants to be found; none of "
     "people whom the viewer has muted, or with whom there is a block. A new post is found after some seconds.",

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -42,11 +43,12 @@ class DiscoveryWorld(NamedTuple):
 
 
 def _zipf(chance: random.Random, names: Sequence[str], count: int = 1) -> list[str]:
-    weights = _WEIGHTS.setdefault(len(names), [*accumulate(1 / rank for rank in range(1, len(names) + 1))])
-    return chance.choices(names, cum_weights=weights, k=count)
+    return chance.choices(names, cum_weights=_weights(len(names)), k=count)
 
 
-_WEIGHTS: dict[int, list[float]] = {}
+@cache
+def _weights(count: int) -> Sequence[float]:
+    return [*accumulate(1 / rank for rank in range(1, count + 1))]
 
 
 async def populate(sources: Sources, count: int) -> DiscoveryWorld:

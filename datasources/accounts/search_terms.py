@@ -1,7 +1,7 @@
 """By what an account is found: the part `search` of its document, written with what it is made of.
 
 - `n0` to `n5`: the keys (`domain/people_search.py`).
-- `typos`: the signatures for typing errors.
+- `spellings`: the signatures for typing errors.
 - `popularity`: how many followers, about. Active accounts have it that have not chosen to be left out.
 """
 
@@ -18,7 +18,7 @@ from domain.people_search import terms_of
 from domain.records.users import UserState
 from domain.search_keys import popularity
 
-TYPOS = f"{SEARCH}.typos"
+SPELLINGS = f"{SEARCH}.spellings"
 IN_SEARCH = "preferences.is_in_search"  # absent for true
 
 _IS_LISTED = {"$and": [{"$eq": ["$state", UserState.ACTIVE.value]}, {"$ne": [f"${IN_SEARCH}", False]}]}
@@ -46,7 +46,7 @@ def renamed(username: str, display_name: str) -> list[Stage]:
 
 def _terms(username: str, display_name: str) -> Document:
     terms = terms_of(username, display_name)
-    return {**key_fields(terms.keys), **({"typos": list(terms.signatures)} if terms.signatures else {})}
+    return {**key_fields(terms.keys), **({"spellings": list(terms.signatures)} if terms.signatures else {})}
 
 
 async def write_search_terms(database: Database, user_id: ObjectId) -> None:
@@ -57,11 +57,11 @@ async def write_search_terms(database: Database, user_id: ObjectId) -> None:
 
 
 async def add_search_terms(database: Database) -> None:
-    """Gives the accounts of a version before search their part `search`; nothing if its indexes are there.
+    """Gives the accounts of a version before spellings their part `search`; nothing if its index is there.
 
     Safe to repeat and to run side by side. Each step is a small one.
     """
-    if any(name.startswith(f"{SEARCH}.") for name in await database["users"].index_information()):
+    if any(name.startswith(SPELLINGS) for name in await database["users"].index_information()):
         return
     query: Document = {}
     while rows := await database["users"].find(query, _NAMES, sort=[("_id", 1)], limit=_AT_ONCE).to_list():

@@ -6,6 +6,7 @@ from datasources.discovery.activity import RecentActivity
 from datasources.discovery.caption_search import CaptionSearch
 from datasources.discovery.dismissals import DismissalStore
 from datasources.discovery.holds import HoldStore
+from datasources.discovery.known_people import KnownPeopleCache
 from datasources.discovery.mutual_followers import MutualFollowerStore
 from datasources.discovery.people_search import PeopleSearch
 from datasources.discovery.snapshots import SnapshotStore
@@ -18,8 +19,8 @@ from datasources.mongo.sharded_ids import ShardedIds
 class DiscoveryStores:
     """What searches, suggestions and explore read."""
 
-    def __init__(self, database: Database, sharded_ids: ShardedIds) -> None:
-        self.people, self.mutual_followers = PeopleSearch(database), MutualFollowerStore(database)
+    def __init__(self, database: Database, sharded_ids: ShardedIds, known_people: KnownPeopleCache) -> None:
+        self.people, self.mutual_followers = PeopleSearch(database, known_people), MutualFollowerStore(database)
         self.topics, self.captions = TopicSearch(database), CaptionSearch(database)
         self.snapshots, self.holds = SnapshotStore(database), HoldStore(database)
         lagging = database.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)  # it spares the primary

@@ -30,17 +30,25 @@ def _names(pairs: Iterable[Pair]) -> Iterable[str]:
 class GraphWrites:
     """The ways to write to `follows`, `blocks` and `mutes`.
 
-    A follow also decides whose posts the follower's feed shows: `first_pages` holds its newest part, by owner.
+    A follow also decides whose posts the follower's feed shows, of which `first_pages` holds the newest part by owner,
+    and whom the two know, as `known_people` holds it by viewer.
     """
 
-    def __init__(self, database: Database, relations: RelationCache, first_pages: Cache[ObjectId, Any]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        relations: RelationCache,
+        first_pages: Cache[ObjectId, Any],
+        known_people: Cache[ObjectId, Any],
+    ) -> None:
         self._relations = relations
-        self._first_pages = first_pages
+        self._by_user = first_pages, known_people
         self.follows = InvalidatingWrites(database["follows"], self._invalidate_follows)
         self.blocks = InvalidatingWrites(database["blocks"], relations.invalidate)
         self.mutes = InvalidatingWrites(database["mutes"], relations.invalidate)
 
     async def _invalidate_follows(self, pairs: Iterable[Pair]) -> None:
         pairs = list(pairs)
-        owner_ids = {viewer_id for viewer_id, _ in pairs}
-        await asyncio.gather(self._relations.invalidate(pairs), self._first_pages.invalidate(owner_ids))
+        user_ids = {viewer_id for viewer_id, _ in pairs}
+        by_user = (cache.invalidate(user_ids) for cache in self._by_user)
+        await asyncio.gather(self._relations.invalidate(pairs), *by_user)

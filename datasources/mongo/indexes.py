@@ -79,7 +79,7 @@ def _found_by_keys(*first: tuple[str, int]) -> list[IndexModel]:
 INDEXES: dict[str, list[IndexModel]] = {
     "users": [
         *_found_by_keys(),
-        _found_by(("search.typos", UP), ("search.popularity", DOWN)),
+        _found_by(("search.spellings", UP), ("search.popularity", DOWN)),
         IndexModel([("deletion_session_id", UP)], sparse=True),
         IndexModel([("deactivation_session_id", UP)], sparse=True),
         _EXPIRES,

@@ -33,6 +33,8 @@ async def find_by_ids(
 
 async def find_ids(collection: Readable, query: Document, **options: Any) -> list[Any]:
     """The ids of the documents that match a query; `options` are those of `find`. One operation."""
+    if "limit" in options:
+        options.setdefault("batch_size", options["limit"] + 1)  # else the first 101 are an operation of their own
     rows = await collection.find(query, {"_id": 1}, **options).to_list()
     return [row["_id"] for row in rows]
 

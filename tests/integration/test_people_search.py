@@ -2,77 +2,33 @@
 
 import asyncio
 import random
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from datasources.accounts.search_terms import search_fields
-from datasources.discovery import people_search as people
 from datasources.mongo import search_keys
-from datasources.mongo.client import Document
-from datasources.sources import prepare
-from domain.limits import FEW_FOUND, KNOWN_FOUND_FIRST
+from domain.limits import KNOWN_FOUND_FIRST
 from domain.paging import Match, encode_cursor
 from domain.people_search import Group
-from domain.records.users import AccountStanding, UserRecord
-from domain.typos import misspelled
+from domain.records.users import AccountStanding
 from resolvers import found_people
 from tests.support.factories import World, now
 from tests.support.maintenance import find_faults
+from tests.support.people_search import (
+    HIDE,
+    SEARCH,
+    SUGGEST,
+    check,
+    explained,
+    found,
+    found_in_pages,
+    named,
+    page,
+    populate,
+    suggested,
+)
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
-
-SEARCH = """query ($text: String!, $first: Int, $after: String) { search(query: $text, first: $first, after: $after) {
-    edges { cursor node { ... on User { username } } } pageInfo { hasNextPage endCursor } } }"""
-SUGGEST = "query ($text: String!, $first: Int) { suggestHandles(prefix: $text, first: $first) { username } }"
-HIDE = "mutation ($to: Boolean!) { updatePreferences(input: {isInSearch: $to}) { userErrors { code } } }"
-
-
-async def named(world: World, handle: str, name: str = "Somebody", *, followers: int = 0) -> UserRecord:
-    return await world.sources.users.register(
-        handle, f"{handle}@example.com", "hash", name, now(), email_verified_at=now(), follower_count=followers
-    )
-
-
-async def check(world: World) -> None:
-    """Nothing is pending or wrong, but for the numbers of followers that these tests make up."""
-    await world.drain()
-    assert [finding for finding in await find_faults(world) if finding.kind != "user.follower_count"] == []
-
-
-async def page(world: World, text: str, viewer: UserRecord | None = None, **more: Any) -> Any:
-    result = await world.execute(SEARCH, viewer, text=text, **more)
-    assert result.errors is None, result.errors
-    assert result.data is not None
-    return result.data["search"]
-
-
-async def found(world: World, text: str, viewer: UserRecord | None = None, *, first: int = 20) -> list[str]:
-    """The handles on the first page."""
-    return [edge["node"]["username"] for edge in (await page(world, text, viewer, first=first))["edges"]]
-
-
-async def found_in_pages(world: World, text: str, viewer: UserRecord | None, first: int) -> list[str]:
-    """The handles on all pages."""
-    handles, after = list[str](), None
-    for _ in range(200):
-        got = await page(world, text, viewer, first=first, after=after)
-        handles += [edge["node"]["username"] for edge in got["edges"]]
-        assert got["pageInfo"]["hasNextPage"] in (True, False)
-        if not got["pageInfo"]["hasNextPage"]:
-            return handles
-        assert got["edges"]
-        after = got["pageInfo"]["endCursor"]
-    raise AssertionError("it has no end")
-
-
-async def suggested(world: World, text: str, viewer: UserRecord, first: int | None = None) -> list[str]:
-    result = await world.execute(SUGGEST, viewer, text=text, first=first)
-    assert result.errors is None, result.errors
-    assert result.data is not None
-    return [user["username"] for user in result.data["suggestHandles"]]
 
 
 async def test_the_handle_comes_first_then_people_the_viewer_knows_then_the_rest_by_followers(own: World) -> None:
@@ -101,24 +57,6 @@ async def test_joined_names_and_words_find_the_account(own: World, typed: str) -
 async def test_a_name_finds_the_handle_that_joins_it(own: World) -> None:
     await named(own, "bobjones", "Nobody")
     assert await found(own, "Bob Jones") == ["bobjones"]
-
-
-@pytest.mark.parametrize("typed", ["bbjones", "bobjonse", "bobjoness", "bpb jones", "joens"])
-async def test_one_typing_error_is_forgiven_where_few_are_found(own: World, typed: str) -> None:
-    await named(own, "someone", "Bob Jones")
-    await named(own, "other", "Rob Johnson")
-    assert await found(own, typed) == ["someone"]
-
-
-async def test_similar_names_follow_what_was_typed_and_only_if_that_is_little(own: World) -> None:
-    await named(own, "marta", "Marta", followers=1)
-    await named(own, "marat", "Marat", followers=1_000)
-    assert await found(own, "marta") == ["marta", "marat"]
-    assert await found_in_pages(own, "marta", None, 1) == ["marta", "marat"]
-    for number in range(FEW_FOUND):
-        await named(own, f"marta{number}", "Marta")
-    assert "marat" not in await found(own, "marta")
-    assert "marat" not in await found_in_pages(own, "marta", None, 2)
 
 
 async def test_pages_of_any_size_hold_everybody_once_in_one_order(own: World, seed: int) -> None:
@@ -166,31 +104,6 @@ async def test_many_friends_do_not_hide_everybody_else(own: World) -> None:
     handles = await found(own, "mar", viewer)
     assert handles[KNOWN_FOUND_FIRST] == "marvin"
     assert len(handles) == len(set(handles)) == len(friends) + 1
-
-
-async def test_later_pages_read_whom_the_viewer_knows_only_if_one_of_them_is_there(
-    own: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    viewer, friend = await named(own, "viewer"), await named(own, "mar15")
-    await own.follow(viewer, friend)
-    await own.drain()  # the friend has one follower, as the others below
-    for number in range(20):
-        await named(own, f"mar{number:02}x", followers=1)
-    read, known = list[str](), own.sources.discovery.people.known
-
-    async def counted(key: str, *rest: Any) -> list[Match]:
-        read.append(key)
-        return await known(key, *rest)
-
-    monkeypatch.setattr(own.sources.discovery.people, "known", counted)
-    after, calls, handles = None, list[int](), list[str]()
-    for _ in range(5):
-        got = await page(own, "mar", viewer, first=5, after=after)
-        after, handles = got["pageInfo"]["endCursor"], handles + [edge["node"]["username"] for edge in got["edges"]]
-        calls.append(len(read))
-    assert handles == ["mar15", *(f"mar{number:02}x" for number in range(20))]
-    assert not got["pageInfo"]["hasNextPage"]
-    assert calls == [1, 1, 1, 2, 3]  # the friend lies on the fourth page by the index, and the fifth is the last
 
 
 async def test_blocked_people_and_hidden_accounts_are_found_by_nobody(own: World) -> None:
@@ -324,7 +237,7 @@ async def test_a_run_of_hidden_accounts_ends_the_list_and_says_nothing(
 ) -> None:
     monkeypatch.setattr(found_people, "SEARCH_READ_MAX", 20)
     viewer = await named(own, "viewer")
-    for number in range(70):
+    for number in range(80):
         user = await named(own, f"mar{number:02}", followers=100)
         await own.sources.blocks.block(user.id, viewer.id, now=now())
     await named(own, "marvin")
@@ -334,36 +247,16 @@ async def test_a_run_of_hidden_accounts_ends_the_list_and_says_nothing(
 
 async def test_every_read_is_a_bounded_walk_of_its_index(own: World) -> None:
     """No document is read for names, and no more entries than a page and one for each popularity."""
-    await _populate(own, 3_000)
+    await populate(own, 3_000)
     for after in (None, Match(Group.NAMED, 3, "mar00100", ObjectId())):
         for field in search_keys.KEYS[:2]:
             for span in search_keys._spans(field, "mar", after):
                 pipeline = search_keys._branch(field, {}, span, 21)
-                stats, plan = await _explained(own, {"aggregate": "users", "pipeline": pipeline, "cursor": {}})
+                stats, plan = await explained(own, {"aggregate": "users", "pipeline": pipeline, "cursor": {}})
                 assert stats["totalDocsExamined"] == 0, plan
                 assert stats["totalKeysExamined"] <= 21 + 2 * 15, plan
                 assert "COLLSCAN" not in plan
                 assert "'SORT'" not in plan
-    wanted = {"search.typos": {"$in": sorted(misspelled("mar00x00"))}, "search.popularity": {"$gte": 0}}
-    find = {"find": "users", "filter": wanted, "sort": {"search.popularity": -1}, "limit": people.SIMILAR_READ_MAX}
-    stats, plan = await _explained(own, find)
-    assert "SORT_MERGE" in plan
-    assert "'SORT'" not in plan
-    assert stats["totalDocsExamined"] <= people.SIMILAR_READ_MAX
-
-
-async def test_accounts_of_a_version_before_are_found_once_the_database_is_prepared(own: World) -> None:
-    await named(own, "bobjones", followers=5)
-    gone = await named(own, "gone")
-    await own.sources.users.delete(gone.id, now())
-    users = own.sources.database["users"]
-    await users.drop_indexes()
-    await users.update_many({}, {"$unset": {"search": ""}})
-    assert await found(own, "bobj") == []
-    await prepare(own.sources.settings)
-    await prepare(own.sources.settings)
-    assert await found(own, "bobj") == ["bobjones"]
-    await check(own)
 
 
 async def test_repair_corrects_what_an_older_process_left(own: World) -> None:
@@ -374,22 +267,6 @@ async def test_repair_corrects_what_an_older_process_left(own: World) -> None:
     await repair(own.tools, Walk(sources=own.sources))
     assert await find_faults(own) == []
     assert await found(own, "rob") == ["bobjones"]
-
-
-async def _populate(world: World, count: int) -> None:
-    rows = list[Document]()
-    for number in range(count):
-        row: Document = {"_id": ObjectId(), "username": f"mar{number:05}", "display_name": f"Somebody {number % 7}"}
-        row |= {"state": "ACTIVE", "follower_count": 2 ** (number % 12), "created_at": datetime.now(UTC)}
-        rows.append(row | {"search": search_fields(row)})
-    await world.sources.database["users"].insert_many(rows)
-
-
-async def _explained(world: World, command: Document) -> tuple[dict[str, Any], str]:
-    answer = await world.sources.database.command("explain", command, verbosity="executionStats")
-    stages = answer.get("stages")
-    inner = stages[0]["$cursor"] if stages else answer
-    return inner["executionStats"], str(inner["queryPlanner"]["winningPlan"])
 
 
 async def test_the_indexes_of_names_are_compressed(world: World) -> None:
