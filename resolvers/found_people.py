@@ -45,7 +45,7 @@ async def found_page(context: Context, text: str, key: str, request: PageRequest
     )
     exact_ids = [] if exact_id is None else [exact_id]
     ids = [*exact_ids, *(match.id for match in (*known_matches[:_KNOWN_FIRST], *first_named.matches))]
-    await context.loaders.met_user_by_id.load_many(ids)  # all by one call, so that the parts have them at once
+    await context.loaders.read_stored_people(ids)  # all by one call, so that the parts have them at once
     exact, known = await _exact(context, exact_ids), await _known(context, key, known_matches)
     before = [*exact, *(each for each in known if each[1].id not in exact_ids)]
     there = {user.id for _, user in before}
@@ -64,7 +64,7 @@ async def suggested(context: Context, key: str, limit: int) -> list[UserRecord]:
         _known_matches(context, key), _positions(context, key, limit, None, handles=True)
     )
     ids = [match.id for match in (*known_matches[:_KNOWN_FIRST], *first_named.matches)]
-    await context.loaders.met_user_by_id.load_many(ids)  # all by one call, so that the parts have them at once
+    await context.loaders.read_stored_people(ids)  # all by one call, so that the parts have them at once
     known = await _known(context, key, known_matches)
     there, left = {user.id for _, user in known}, limit - len(known)
     others = await _named(context, key, left, first_named, there, handles=True) if left > 0 else []
@@ -161,5 +161,7 @@ def _first_key(user: UserRecord, key: str) -> str | None:
 
 async def _shown(context: Context, matches: Sequence[Match]) -> list[Found]:
     """Those whom the viewer may meet."""
-    users = await context.loaders.met_user_by_id.load_many([match.id for match in matches])
+    ids = [match.id for match in matches]
+    await context.loaders.read_stored_people(ids)
+    users = await context.loaders.met_user_by_id.load_many(ids)
     return [(match, user) for match, user in zip(matches, users, strict=True) if user is not None]

@@ -58,3 +58,14 @@ async def test_a_name_that_somebody_known_has_given_up_does_not_find_them(own: W
     await own.sources.users.update_profile(friend.id, {"display_name": "Anna"})
     assert await found(own, "maria", viewer) == []
     assert await found(own, "anna", viewer) == ["friend"]
+
+
+async def test_a_block_counts_in_searches_although_the_caches_were_not_told(own: World) -> None:
+    """As when the process that wrote it cannot reach Redis."""
+    viewer, other = await named(own, "viewer"), await named(own, "other", "Maria")
+    sources, edge = own.sources, {"blocker_id": other.id, "blocked_id": viewer.id}
+    for _ in range(2):  # the second answer is from the caches
+        assert await found(own, "maria", viewer) == await suggested(own, "other", viewer) == ["other"]
+        await sources.caches.relations.read([(viewer.id, other.id)], sources.relations.by_pairs)
+    await sources.database["blocks"].insert_one({**edge, "created_at": now()})
+    assert await found(own, "maria", viewer) == await suggested(own, "other", viewer) == []
