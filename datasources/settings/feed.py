@@ -12,7 +12,7 @@ class FeedSettings(BaseSettings):
         2_000, ge=0, description="Posts are pushed to the feeds of who follows so many; of who follows more, pulled."
     )
     large_fan_out_pause: float = Field(
-        1.5, ge=0, le=100, description="A long fan-out pauses so many times as long as each of its steps took."
+        3.0, ge=0, le=100, description="A long fan-out pauses so many times as long as each of its steps took."
     )
     feed_retained_entries: int = Field(500, ge=1, description="Newest entries kept of a feed; older posts are pulled.")
     feed_active_days: float = Field(14, gt=0, description="Feeds that nobody has looked at for so long get no posts.")
