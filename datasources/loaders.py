@@ -272,14 +272,9 @@ class Loaders(ViewerLoaders):
             await asyncio.gather(users, relations)
         return users.result(), relations.result()
 
-    async def read_stored_people(self, user_ids: Sequence[ObjectId]) -> None:
-        """Reads people, and relations to them, past the caches: it is quicker where these hold few of them."""
-        unknown = self.user_by_id.unknown(user_ids)
-        stored = Loaders(self._sources, self._viewer_id, stored=True, is_restricted=self._is_restricted)
-        users, relations = await stored.people(unknown)
-        stored.release()
-        self.user_by_id.prime(unknown, users)
-        self.relation_by_user.prime(unknown, relations)
+    def past_caches(self) -> "Loaders":
+        """Loaders of their own for the same viewer, which read from the database. The caller releases them."""
+        return Loaders(self._sources, self._viewer_id, stored=True, is_restricted=self._is_restricted)
 
     async def _visible(
         self,

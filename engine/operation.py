@@ -192,7 +192,7 @@ class CompiledOperation:
         return executor
 
     def exact_classes(self, tree: Tree) -> dict[int, type]:
-        """The class expected at each position of an object type whose owner names one."""
+        """The class expected at each position of an object type whose owner names one; tells positions all classes."""
         exact: dict[int, type] = {}
         if self.options.classes is None:
             return exact

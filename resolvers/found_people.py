@@ -12,7 +12,7 @@ from domain.paging import Match, Page, PageRequest, cut_page
 from domain.people_search import Group, keys_of
 from domain.records.users import UserRecord
 from domain.search_keys import found_key, popularity
-from domain.usernames import may_be_handle
+from domain.usernames import may_be_handle, typed_handle
 from schema.context import Context
 
 Found = tuple[Match, UserRecord]
@@ -45,7 +45,7 @@ async def found_page(context: Context, text: str, key: str, request: PageRequest
     )
     exact_ids = [] if exact_id is None else [exact_id]
     ids = [*exact_ids, *(match.id for match in (*known_matches[:_KNOWN_FIRST], *first_named.matches))]
-    await context.loaders.read_stored_people(ids)  # all by one call, so that the parts have them at once
+    await _read(context, ids)  # all by one call, so that the parts have them at once
     exact, known = await _exact(context, exact_ids), await _known(context, key, known_matches)
     before = [*exact, *(each for each in known if each[1].id not in exact_ids)]
     there = {user.id for _, user in before}
@@ -64,15 +64,32 @@ async def suggested(context: Context, key: str, limit: int) -> list[UserRecord]:
         _known_matches(context, key), _positions(context, key, limit, None, handles=True)
     )
     ids = [match.id for match in (*known_matches[:_KNOWN_FIRST], *first_named.matches)]
-    await context.loaders.read_stored_people(ids)  # all by one call, so that the parts have them at once
+    await _read(context, ids)  # all by one call, so that the parts have them at once
     known = await _known(context, key, known_matches)
     there, left = {user.id for _, user in known}, limit - len(known)
     others = await _named(context, key, left, first_named, there, handles=True) if left > 0 else []
     return [user for _, user in (*known, *others)][:limit]
 
 
+async def _read(context: Context, user_ids: Sequence[ObjectId]) -> None:
+    """Reads people not known yet, and the viewer's relations to them, past the caches, which hold few of them."""
+    unknown = context.loaders.user_by_id.unknown(user_ids)
+    if not unknown:
+        return
+    stored = context.loaders.past_caches()
+    try:
+        users, relations = await stored.people(unknown)
+    finally:
+        stored.release()
+    context.loaders.user_by_id.prime(unknown, users)
+    context.loaders.relation_by_user.prime(unknown, relations)
+
+
 async def _id_by_handle(context: Context, text: str) -> ObjectId | None:
-    return await context.loaders.id_by_handle(text) if may_be_handle(text) else None
+    if not may_be_handle(text):
+        return None
+    handle = typed_handle(text).lower()
+    return (await context.sources.users.ids_by_username([handle])).get(handle)
 
 
 async def _known_matches(context: Context, key: str) -> list[Match]:
@@ -106,7 +123,9 @@ async def _known(context: Context, key: str, matches: Sequence[Match]) -> list[F
     """People the viewer knows, whose names begin with `key`. A match may be of a while ago, in both respects."""
     found = list[Found]()
     for some in (matches[:_KNOWN_FIRST], matches[_KNOWN_FIRST:]):
-        relations = await context.loaders.relation_by_user.load_many([match.id for match in some])
+        ids = [match.id for match in some]
+        await _read(context, ids)
+        relations = await context.loaders.relation_by_user.load_many(ids)
         are_known = {
             match.id
             for match, relation in zip(some, relations, strict=True)
@@ -162,6 +181,6 @@ def _first_key(user: UserRecord, key: str) -> str | None:
 async def _shown(context: Context, matches: Sequence[Match]) -> list[Found]:
     """Those whom the viewer may meet."""
     ids = [match.id for match in matches]
-    await context.loaders.read_stored_people(ids)
+    await _read(context, ids)
     users = await context.loaders.met_user_by_id.load_many(ids)
     return [(match, user) for match, user in zip(matches, users, strict=True) if user is not None]

@@ -1,6 +1,6 @@
-"""Finding accounts by their names, by indexes of `users`. What the viewer may see, the caller decides.
+"""Finding accounts by their names, by indexes of `users`. The caller decides what the viewer may see.
 
-`users` lies by ids, so in a cluster a search asks every shard, each for one page, or for what `similar` reads.
+`users` is sharded by ids, so in a cluster a search asks every shard, each for one page, or for what `similar` reads.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from datasources.mongo.search_keys import KEYS, LISTED, POPULARITY, find_by_key
 from domain.paging import Match
 from domain.people_search import Group, is_similar, keys_of
 from domain.records.follows import FollowState
+from domain.records.users import UserState
 from domain.search_keys import found_key, popularity
 from domain.typos import misspelled
 
@@ -41,8 +42,8 @@ class PeopleSearch:
     async def known(self, key: str, viewer_id: ObjectId, limit: int) -> list[Match]:
         """Up to `limit` accounts, in order, with a key that begins with this one, of those whom the viewer knows.
 
-        These are `KNOWN_READ_MAX` whom the viewer follows and as many followers. What may be old of them, the cache
-        says.
+        These are `KNOWN_READ_MAX` whom the viewer follows and as many followers. The cache says what may be old of
+        them.
         """
         (people,) = await self._known_people.read([viewer_id], self._read_known)
         named = KnownPerson.among(people, key)
@@ -70,12 +71,12 @@ class PeopleSearch:
 
     async def _known(self, viewer_id: ObjectId) -> list[KnownPerson]:
         following, followers = await asyncio.gather(self._following(viewer_id), self._followed_by(viewer_id))
-        fields = dict.fromkeys(("follower_count", *KEYS), 1)
+        fields = dict.fromkeys(("follower_count", "state", *KEYS), 1)
         accounts = await find_by_ids(self._users, list({*following, *followers}), projection=fields)
         return [
             KnownPerson.of(id_, popularity(row.get("follower_count", 0)), row["search"].values())
             for id_, row in accounts.items()
-            if "search" in row
+            if "search" in row and row["state"] == UserState.ACTIVE.value
         ]
 
     async def _following(self, viewer_id: ObjectId) -> list[ObjectId]:

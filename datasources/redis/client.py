@@ -80,10 +80,11 @@ class _SentinelConnection(_Connection):
     async def connect(self) -> None:
         if not self.is_connected:
             before = _cancellations()
-            master: Host = await self._sentinel.discover_master(self._service)
-            if _cancellations() > before:  # lost as in sending
-                raise asyncio.CancelledError
-            self.host, self.port = master
+            try:
+                self.host, self.port = await self._sentinel.discover_master(self._service)
+            finally:
+                if _cancellations() > before:  # lost as in sending
+                    raise asyncio.CancelledError
         await super().connect()  # type: ignore[no-untyped-call]
 
 

@@ -14,7 +14,7 @@ from domain.records.users import UserRecord
 from tests.support.factories import World, now
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
-from workers.handlers.fan_out import LARGE_CHUNK
+from workers.handlers.fan_out import STEP
 
 PATIENCE = 240.0
 
@@ -32,7 +32,7 @@ async def test_a_worker_killed_during_long_fan_outs_leaves_every_feed_correct(
 ) -> None:
     kills, chunks = (10, 40) if full_size else (2, 8)
     author, posts = await world.user(), list[PostRecord]()
-    followers = await create_followers(world, author, chunks * LARGE_CHUNK - LARGE_CHUNK // 2)
+    followers = await create_followers(world, author, chunks * STEP - STEP // 2)
     await stack.workers("feed", "large_fan_outs", "relay")
     kills_during_work = 0
     for number in range(kills):

@@ -227,7 +227,7 @@ class FeedStage:
             assert await self.sources.feed_entries.entry_at(owner_id, feed.floor, limit) is None, "it is too long"
 
     async def drain(self) -> None:
-        """Runs all pending jobs that concern feeds. The leases of workers that have died, or take long, end before."""
+        """Runs all pending jobs that concern feeds, once all leases have ended: of dead workers, and of slow ones."""
         await self.sources.database["fan_outs"].update_many({}, {"$unset": {"leased_until": ""}})
         for _ in range(ROUNDS):
             jobs = await self._pending()

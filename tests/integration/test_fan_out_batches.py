@@ -34,7 +34,7 @@ CHUNK = 4
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
-    monkeypatch.setattr(fan_out_module, "LARGE_CHUNK", CHUNK)
+    monkeypatch.setattr(fan_out_module, "STEP", CHUNK)
 
 
 def keys(posts: list[PostRecord]) -> list[str]:

@@ -41,7 +41,7 @@ CHUNK = 2
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
-    monkeypatch.setattr(fan_out_module, "LARGE_CHUNK", CHUNK)
+    monkeypatch.setattr(fan_out_module, "STEP", CHUNK)
 
 
 async def split(world: World, author: UserRecord) -> PostRecord:
@@ -137,7 +137,7 @@ async def test_a_chunk_that_goes_on_pauses_in_proportion_to_its_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
-    monkeypatch.setattr(fan_out_module, "MAX_PAUSE", 0.3)
+    monkeypatch.setattr(fan_out_module, "STEP_SECONDS", 0.3)
     longest = world.sources.settings.model_copy(update={"large_fan_out_pause": 100.0})
     monkeypatch.setattr(world.sources, "settings", longest)
     author, fans = await create_followed_author(world, 2 * CHUNK)
@@ -154,7 +154,7 @@ async def test_a_chunk_of_many_steps_is_drained_and_what_is_left_is_told(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", 1)
-    monkeypatch.setattr(fan_out_module, "LARGE_CHUNK", 1)
+    monkeypatch.setattr(fan_out_module, "STEP", 1)
     monkeypatch.setattr(fan_outs, "MAX_CHUNKS", 1)
     author, fans = await create_followed_author(world, 25)
     post = await split(world, author)

@@ -175,7 +175,7 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
         (datasources.posts.posts, "MAX_MERGED_AUTHORS", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
         (workers.handlers.fan_out, "CHUNK", 2),
-        (workers.handlers.fan_out, "LARGE_CHUNK", 1),
+        (workers.handlers.fan_out, "STEP", 1),
     ):
         monkeypatch.setattr(module, name, size)
     opening = opened(settings.model_copy(update={"feed_retained_entries": 3, "feed_push_limit": 2}))

@@ -355,7 +355,7 @@ async def test_a_post_to_some_thousands_does_not_wait_until_one_to_millions_is_d
 ) -> None:
     """The chunks of the larger post come first. A step of each is done, and then it waits behind the others."""
     monkeypatch.setattr(workers.handlers.fan_out, "CHUNK", 1)
-    monkeypatch.setattr(workers.handlers.fan_out, "LARGE_CHUNK", 1)
+    monkeypatch.setattr(workers.handlers.fan_out, "STEP", 1)
     monkeypatch.setattr(datasources.feed.fan_outs, "MAX_CHUNKS", 2)
     large, small = await create_followed_author(own, 12), await create_followed_author(own, 2)
     order: list[ObjectId] = []

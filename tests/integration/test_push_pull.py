@@ -33,7 +33,7 @@ Action = Callable[[], Awaitable[object]]
 def _small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.sources.push_pull, "limit", LIMIT)
     monkeypatch.setattr(fan_out_module, "CHUNK", 2)
-    monkeypatch.setattr(fan_out_module, "LARGE_CHUNK", 2)
+    monkeypatch.setattr(fan_out_module, "STEP", 2)
     monkeypatch.setattr(switch_module, "CHUNK", 2)
 
 

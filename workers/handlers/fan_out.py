@@ -12,12 +12,12 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.posts.posts import is_shown
 from datasources.telemetry.metrics import LONG_SECONDS, Distribution
-from domain.jobs import Task
+from domain.jobs import JOBS, Fact, Task
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 2_000  # followers of the posts that one call fans out
-LARGE_CHUNK = 500  # the same of a post to more than `CHUNK`: others' writes wait for no more of it
-MAX_PAUSE = 5.0  # seconds, of those that a call has
+STEP = 500  # followers of one call for a post to more than `CHUNK`; so others' writes wait for little
+STEP_SECONDS = JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds / 2  # the longest that such a call takes with its pause
 _LARGE_SECONDS = Distribution(
     "photogram_large_fan_out_seconds",
     "Time from handing over a post to many followers until a chunk of them had it.",
@@ -82,11 +82,11 @@ async def _write_or_split(tools: Tools, posts: Sequence[Document], followers: Ma
 
 async def split_fan_out(tools: Tools, key: str) -> None:
     """Splits the fan-out of a post into chunks. Safe to run twice: only one call replaces it by them."""
-    await tools.sources.fan_outs.split(ObjectId(key), LARGE_CHUNK, clock.now())
+    await tools.sources.fan_outs.split(ObjectId(key), STEP, clock.now())
 
 
 async def fan_out_chunk(tools: Tools, key: str) -> None:
-    """Puts a post into the feeds of up to `LARGE_CHUNK` followers of a chunk, or takes it out of them.
+    """Puts a post into the feeds of up to `STEP` followers of a chunk, or takes it out of them.
 
     If the chunk has more, the rest is enqueued behind what waits, so that posts of other authors have their turn. Then
     the call pauses as `large_fan_out_pause` says, so that a long fan-out takes only its share of MongoDB. Safe to run
@@ -100,12 +100,13 @@ async def fan_out_chunk(tools: Tools, key: str) -> None:
     if chunk.leased_until is not None and chunk.leased_until > now:
         raise RetryLater  # another worker has it; if that worker is dead, the outbox relay enqueues it again
     limits = {"above": chunk.above, "upto": chunk.last}
-    owner_ids = await sources.followers.of_author(chunk.author_id, **limits, limit=LARGE_CHUNK + 1)
-    has_more, owner_ids = len(owner_ids) > LARGE_CHUNK, owner_ids[:LARGE_CHUNK]
+    owner_ids = await sources.followers.of_author(chunk.author_id, **limits, limit=STEP + 1)
+    has_more, owner_ids = len(owner_ids) > STEP, owner_ids[:STEP]
     await _write_entries(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
     if has_more:
         await sources.fan_outs.advance_chunk(chunk, owner_ids[-1], clock.now())
-        await asyncio.sleep(min(MAX_PAUSE, (time.monotonic() - began) * sources.settings.large_fan_out_pause))
+        took = time.monotonic() - began
+        await asyncio.sleep(max(0.0, min(STEP_SECONDS - took, took * sources.settings.large_fan_out_pause)))
     elif await sources.fan_outs.finish_chunk(chunk) and chunk.pending_since is not None:
         _LARGE_SECONDS.add(max(0.0, (clock.now() - chunk.pending_since).total_seconds()))
 
