@@ -219,9 +219,11 @@ def _generated(spec: Many, stage: Stage) -> Iterator[object]:
 
 
 async def _generated_later(spec: Many, stage: Stage, number: int) -> AsyncIterator[object]:
+    rank = spec.rank + number / 1_000_000_000
     for index, item in enumerate(spec.items):
-        await stage.turn(spec.rank + index / 1_000_000 + number / 1_000_000_000)
+        await stage.turn(rank + index / 1_000_000)
         yield _item(item, stage, eager=True)
+    await stage.turn(rank + len(spec.items) / 1_000_000)  # an empty list that breaks waits too
     if spec.breaks:
         raise ValueError("the list breaks")
 
