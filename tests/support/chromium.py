@@ -35,8 +35,9 @@ class Page:
         self._session = attached["sessionId"]
         await self.call("Page.enable")
         await self.call("Page.navigate", url=url)
-        while await self.run("document.readyState") != "complete" or await self.run("location.href") != url:
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(CALL_SECONDS):  # an error page has another address
+            while await self.run("document.readyState") != "complete" or await self.run("location.href") != url:
+                await asyncio.sleep(0.05)
 
     async def add_authenticator(self) -> None:
         """Gives the page an authenticator of the device, which verifies the person."""
