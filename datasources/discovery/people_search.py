@@ -76,7 +76,7 @@ class PeopleSearch:
         return [
             KnownPerson.of(id_, popularity(row.get("follower_count", 0)), row["search"].values())
             for id_, row in accounts.items()
-            if "search" in row and row["state"] == UserState.ACTIVE.value
+            if "search" in row and row.get("state") == UserState.ACTIVE.value
         ]
 
     async def _following(self, viewer_id: ObjectId) -> list[ObjectId]:
